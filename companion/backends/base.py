@@ -1,0 +1,187 @@
+"""What the router and a backend say to each other: plain data and one protocol.
+
+A backend is given everything it may know in a ``Request`` and returns an ``Answer``; it
+never sees MQTT, the store or another backend. Whatever it returns is checked against the
+device's tool specs before it leaves the companion, and again on the device.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from companion.meter import Prices
+
+Tier: TypeAlias = Literal["edge", "commodity", "premium"]
+
+Json: TypeAlias = dict[str, Any]
+
+Ran: TypeAlias = tuple[str, Json, Json]
+"""A call that the device ran: tool, arguments, receipt."""
+
+Message: TypeAlias = (
+    tuple[Literal["u"], str] | tuple[Literal["a"], str] | tuple[Literal["d"], tuple[Ran, ...]]
+)
+"""One message of a conversation as on the wire: ``("u", text)`` a person, ``("a", text)`` the
+device's reply, ``("d", ((tool, args, receipt), …))`` calls and what they read back. Told apart
+by the first element."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the device describes it. ``args`` is a JSON Schema of an object; ``acts`` says
+    that the tool changes something."""
+
+    name: str
+    desc: str
+    args: Json
+    acts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A GPIO that a person has named. ``level`` is what the pad read when the device last
+    published its state, None when it could not be read: news, not truth."""
+
+    name: str
+    pin: int
+    dir: str
+    level: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One round of a turn, as a backend sees it."""
+
+    device: str
+    turn_id: str
+    text: str
+    """The newest user text; "" in a round that only brings receipts."""
+    messages: tuple[Message, ...]
+    """The conversation: the prefix as far as it is known, then what is new. A backend with
+    ``needs_context = False`` may be given only what is new."""
+    tools: tuple[ToolSpec, ...]
+    points: tuple[Point, ...]
+    facts: Mapping[str, str]
+    deadline: float
+    """``time.monotonic()`` seconds after which nobody waits for the answer any more."""
+    now: float
+    """Unix seconds when the ask came in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call. ``args`` must satisfy the tool's JSON Schema."""
+
+    tool: str
+    args: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. ``cached`` is a part of ``input``, ``reasoning`` of ``output``.
+    ``estimated`` says that the provider reported none and these are guesses from lengths."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+
+NO_USAGE = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a backend wants done and said.
+
+    ``say`` None lets each receipt speak for itself; text may hold ``{c1.level}``, the field
+    ``level`` of the first call's receipt. ``more``: 0 the turn ends here, 1 ask again if a call
+    failed, 2 ask again with the receipts in any case.
+    """
+
+    calls: tuple[Call, ...] = ()
+    say: str | None = None
+    more: int = 0
+    usage: Usage = field(default=NO_USAGE)
+    model: str = ""
+
+
+class Declined(Exception):
+    """This backend does not answer such a request. Never an error: the router moves on.
+
+    ``reason`` is a clause that fits after "commands: " in the sentence that a person reads when
+    nobody could answer, as "I know no such request".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BackendError(Exception):
+    """This backend should have answered and could not.
+
+    ``code`` is one of the constants below; ``msg`` is a clause for people that holds neither a
+    key nor what the upstream sent beyond a few words; ``retry_after_s`` is how long the
+    upstream asked to be left alone, None where it did not say.
+    """
+
+    def __init__(self, code: str, msg: str, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{code}: {msg}")
+        self.code = code
+        self.msg = msg
+        self.retry_after_s = retry_after_s
+
+
+class Backend(Protocol):
+    """Somebody who can answer.
+
+    A backend that needs no I/O and answers within a millisecond also has ``answer_now``
+    (``FastBackend``); the router then calls it in place, with no task and no timer.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique among the configured backends, as in the router's order."""
+        ...
+
+    @property
+    def tier(self) -> Tier: ...
+
+    @property
+    def needs_context(self) -> bool:
+        """Whether it must see the conversation and the facts to answer well."""
+        ...
+
+    @property
+    def prices(self) -> Prices | None:
+        """None: it costs nothing."""
+        ...
+
+    async def answer(self, request: Request) -> Answer:
+        """Raises Declined or BackendError. Cancelled when its time is up."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give connections back. Nothing is asked of it afterwards."""
+        ...
+
+
+@runtime_checkable
+class FastBackend(Protocol):
+    """The further method of a backend that is synchronous and fast."""
+
+    def answer_now(self, request: Request) -> Answer:
+        """As ``Backend.answer``, at once. Raises Declined or BackendError."""
+        ...
+
+
+def newest_text(messages: Sequence[Message]) -> str:
+    """The text of the last user message, "" when a later one brings receipts."""
+    for message in reversed(messages):
+        if message[0] == "u":
+            return message[1]
+        if message[0] == "d":
+            return ""
+    return ""
