@@ -1,0 +1,479 @@
+"""The agent: what is said becomes calls, the calls' receipts become the reply.
+
+It knows nothing of sockets: `send(leaf, text, retain)` puts a message on the wire, `handle`
+takes one from it. One turn runs at a time; a `do` runs at once, beside it.
+"""
+
+import asyncio
+import gc
+import json
+import random
+import sys
+import time
+
+from . import VERSION, clock, specs
+from .inbox import REPEAT, RUN, good_id
+from .talk import Conversations, calls_text, dumps
+from .tool_memory import PREFIX as FACT
+from .tools import fill, show
+
+MAX_WAITING = 4
+MAX_ROUNDS = 4
+MAX_CALLS = 8
+MAX_TEXT_BYTES = 1024
+MAX_EVENTS = 16
+DEADLINE_MS = 20000
+RETRY_MS = 4000
+
+_MAX_ASKS = 12  # of one round: repeats, resends and waits together
+_STATE_EVERY_MS = 5000
+_FACT_BYTES = 1536
+_OFFLINE = (
+    "I am not connected (%s), so nobody can work out what you mean. What is set up already runs."
+)
+
+
+class Agent:
+    def __init__(self, device, boot, tools, inbox, link, reset_cause, safe=False):
+        self.device = device
+        self.boot = boot
+        self.tools = tools
+        self.inbox = inbox
+        self.link = link
+        self.beat = 0
+        self.dropped_events = 0
+        self._reset_cause = reset_cause
+        self._safe = safe
+        self._talks = Conversations()
+        self._waiting = []  # (turn id, text, speaker, callback)
+        self._work = asyncio.Event()
+        self._open = None  # id of the ask that waits for an answer
+        self._answer = None
+        self._answered = asyncio.Event()
+        self._digest = specs.digest()
+        self._events = []
+        self._event_n = 0
+        self._turn_n = 0
+        self._time_id = None
+        self._state_version = 0
+        self._state = None
+        self._state_ms = 0
+
+    # ---- what comes in
+
+    def handle(self, leaf, view):
+        """A message from `gn/<device>/down/<leaf>`; `view` is None when it was too big."""
+        if leaf not in ("say", "do", "answer"):
+            return
+        if view is None:
+            return self._bad(leaf, "too_big", "over 4096 bytes")
+        try:
+            text = str(view, "utf-8")
+        except UnicodeError:
+            return self._bad(leaf, "bad_utf8", "not UTF-8")
+        try:
+            msg = json.loads(text)
+        except (ValueError, MemoryError, RuntimeError):
+            msg = None
+            gc.collect()
+            return self._bad(leaf, "bad_json", "not JSON")
+        if not isinstance(msg, dict):
+            return self._bad(leaf, "bad_message", "not an object")
+        if leaf == "answer":
+            return self._take_answer(msg)
+        if not good_id(msg.get("id")):
+            return self._bad(leaf, "bad_message", "id must be 1 to 16 of A-Z a-z 0-9 _ -")
+        problem = self._say_problem(msg) if leaf == "say" else self._do_problem(msg)
+        if problem:
+            return self._turn_away(leaf, msg["id"], "bad_message", problem)
+        verdict, more = self.inbox.admit(msg, clock.now())
+        if verdict == RUN:
+            if leaf == "do":
+                self._do(msg)
+            else:
+                self._queue(msg["id"], msg["text"], msg.get("from", ""), self._send_reply)
+        elif verdict == REPEAT:
+            self.link.publish(more[0], more[1])
+        elif more:
+            self._turn_away(leaf, msg["id"], verdict, more)
+
+    def _say_problem(self, msg):
+        text = msg.get("text")
+        if not isinstance(text, str) or not text.strip():
+            return "text is missing"
+        if len(text.encode()) > MAX_TEXT_BYTES:
+            return "text is over %d bytes" % MAX_TEXT_BYTES
+        speaker = msg.get("from", "")
+        if not isinstance(speaker, str) or len(speaker) > 32:
+            return "from must be a string of 32 characters at most"
+        return None
+
+    def _do_problem(self, msg):
+        if not isinstance(msg.get("tool"), str):
+            return "tool is missing"
+        if not isinstance(msg.get("args"), dict):
+            return "args must be an object"
+        return None
+
+    def _bad(self, leaf, code, why):
+        self.event("bad_message", {"on": leaf, "code": code, "msg": why})
+
+    def _turn_away(self, leaf, cid, code, why):
+        """A command that does not run, and is not remembered as one that did."""
+        self.event("refused", {"id": cid, "code": code, "msg": why})
+        if leaf == "do":
+            self.link.publish("done", dumps({"id": cid, "receipt": {"err": code, "msg": why}}))
+        else:
+            self.link.publish("reply", dumps({"id": cid, "text": why, "err": code}))
+
+    def _do(self, msg):
+        tool = msg["tool"]
+        args = msg["args"]
+        receipt = self._call(tool, args)
+        receipt.pop("say", None)
+        payload = '{"id":"%s","receipt":%s}' % (msg["id"], dumps(receipt))
+        self.inbox.finish(msg["id"], "done", payload)
+        self.link.publish("done", payload)
+        self._points_changed()
+
+    # ---- turns
+
+    def _queue(self, tid, text, speaker, callback):
+        if len(self._waiting) >= MAX_WAITING:
+            callback(tid, "I am busy with %d other requests." % MAX_WAITING, [], "busy", None)
+            return
+        self._waiting.append((tid, text, speaker, callback))
+        self._work.set()
+
+    def say(self, text, speaker, callback):
+        """A turn from the console. `callback(turn id, text, results, err, by)`."""
+        self._turn_n += 1
+        self._queue("c%d-%d" % (self.boot, self._turn_n), text, speaker, callback)
+
+    async def run(self):
+        """For ever: one turn after the other."""
+        while True:
+            self.beat += 1
+            if not self._waiting:
+                self._work.clear()
+                try:
+                    await asyncio.wait_for_ms(self._work.wait(), 2000)
+                except asyncio.TimeoutError:
+                    continue
+            tid, text, speaker, callback = self._waiting.pop(0)
+            results = []
+            try:
+                reply, err, by = await self._turn(tid, text, speaker, results)
+            except Exception as e:
+                # A fault of ours must not silence the agent; what did run is still told.
+                sys.print_exception(e)
+                self.event("error", {"msg": repr(e)})
+                reply = " ".join(
+                    [self._speak(r) for r in results] + ["Something went wrong in me: %r." % e]
+                )
+                err, by = "internal", None
+            callback(tid, reply, results, err, by)
+            self._points_changed()
+            gc.collect()
+
+    def _send_reply(self, tid, text, results, err, by):
+        out = '{"id":"%s","text":%s' % (tid, dumps(text))
+        if results:
+            out += ',"calls":' + calls_text(results)
+        if by == "chip":
+            out += ',"by":"chip"'
+        if err:
+            out += ',"err":"%s"' % err
+        out += "}"
+        self.inbox.finish(tid, "reply", out)
+        self.link.publish("reply", out)
+
+    async def _turn(self, tid, text, speaker, results):
+        """Appends to `results`; returns `(reply, error code or None, by)`."""
+        talk = self._talks.of(speaker)
+        messages = [dumps(["u", text])]
+        began = time.ticks_ms()
+        sent = 0
+        by = None
+        for n in range(1, MAX_ROUNDS + 1):
+            ask = "%s.%d" % (tid, n)
+            ctx = talk.last if n == 1 else "%s.%d" % (tid, n - 1)
+            answer = await self._ask(ask, ctx, n == 1, talk, messages, sent, speaker, began)
+            sent = len(messages)
+            if "err" in answer:
+                code, why = self._error_of(answer["err"])
+                done = [self._speak(r) for r in results]
+                return " ".join(done + [why]), code, by
+            by = answer.get("by")
+            last = self._run_calls(answer.get("calls"), results)
+            failed = any("err" in r[2] for r in last)
+            more = answer.get("more", 0)
+            if last:
+                messages.append('["d",%s]' % calls_text([list(r) for r in last]))
+            if n < MAX_ROUNDS and last and (more == 2 or (more == 1 and failed)):
+                continue
+            break
+        reply = self._compose(answer.get("say"), last, failed, results)
+        messages.append(dumps(["a", reply]))
+        talk.add(tid, messages)
+        return reply, None, by
+
+    def _error_of(self, err):
+        if isinstance(err, dict) and isinstance(err.get("msg"), str):
+            return str(err.get("code", "no_answer")), err["msg"]
+        return "no_answer", "The companion answered with an error it did not explain."
+
+    def _run_calls(self, calls, results):
+        """Run what the answer calls, in order; returns this round's results."""
+        last = []
+        for call in calls if isinstance(calls, list) else ():
+            if len(last) == MAX_CALLS:
+                break
+            if isinstance(call, list) and len(call) == 2:
+                tool, args = call
+            else:
+                tool, args = "?", {}
+            result = [tool, args, self._call(tool, args)]
+            last.append(result)
+            results.append(result)
+            # The sentence is made now: a later call may rename what this one acted on.
+            result[2]["say"] = self.tools.sentence(tool, args, result[2])
+        return last
+
+    def _call(self, tool, args):
+        receipt = self.tools.call(tool, args)
+        if receipt.get("err") == "refused":
+            self.event("refused", {"tool": tool, "code": "refused", "msg": receipt["msg"]})
+        return receipt
+
+    def _speak(self, result):
+        return result[2].get("say", "")
+
+    def _compose(self, say, last, failed, results):
+        """The reply, from receipts; a model's words are never alone."""
+        if failed or not isinstance(say, str):
+            told = results if failed else last
+            text = " ".join([self._speak(r) for r in told]) or "I have no answer to that."
+        else:
+            shown = "; ".join(
+                [self._speak(r).rstrip(".") for r in results if self.tools.acts(r[0])]
+            )
+            text = "%s [%s]" % (
+                fill(say, lambda name: _receipt_field(name, last)),
+                shown or "nothing was changed",
+            )
+        for r in results:
+            r[2].pop("say", None)
+        return text
+
+    # ---- asking
+
+    async def _ask(self, ask, ctx, turn_ctx, talk, messages, sent, speaker, began):
+        """One round's answer, however many messages that takes. A failure has `err`."""
+        whole = ctx is None
+        facts = False
+        wait_until = None
+        for _ in range(_MAX_ASKS):
+            left = DEADLINE_MS - time.ticks_diff(time.ticks_ms(), began)
+            if left <= 0:
+                break
+            if not self.link.connected and wait_until is None and not self.link.sessions:
+                return _failure("offline", _OFFLINE % self.link.problem)
+            self._open = ask
+            self._answer = None
+            self._answered.clear()
+            self._publish_ask(ask, ctx, turn_ctx, talk, messages, sent, speaker, whole, facts, left)
+            answer = await self._wait(min(RETRY_MS, left))
+            if answer is None:
+                continue
+            if "resend" in answer:
+                parts = answer["resend"]
+                whole = whole or "ctx" in parts
+                facts = facts or "mem" in parts
+                if "tools" in parts:
+                    self.publish_tools()
+                continue
+            if "busy" in answer:
+                pause = answer["busy"] if type(answer["busy"]) is int else 1000
+                await asyncio.sleep_ms(max(1, min(pause, 10000, left)))
+                continue
+            return answer
+        self._open = None
+        self.link.publish("cancel", '{"id":"%s"}' % ask)
+        if self.link.connected:
+            return _failure("timeout", "No companion answered in time. Is one running?")
+        return _failure("offline", _OFFLINE % self.link.problem)
+
+    async def _wait(self, ms):
+        try:
+            await asyncio.wait_for_ms(self._answered.wait(), ms)
+        except asyncio.TimeoutError:
+            return None
+        return self._answer
+
+    def _publish_ask(self, ask, ctx, turn_ctx, talk, messages, sent, speaker, whole, facts, left):
+        head = '{"id":"%s","tools":"%s"' % (ask, self._digest)
+        if speaker:
+            head += ',"from":' + dumps(speaker)
+        if left < DEADLINE_MS - 100:
+            head += ',"ms":%d' % left
+        store = self.tools.kit.store
+        if store.count(FACT):
+            head += ',"mem":"%d.%d"' % (self.boot, store.writes)
+            if facts:
+                head += ',"facts":' + self._facts(store)
+        new = messages if whole else messages[sent:]
+        if not whole:
+            head += ',"ctx":"%s"' % ctx
+            if turn_ctx:
+                head += ',"n":%d' % len(talk.turns)
+        first = 0
+        while True:
+            # The oldest turns give way where the whole conversation does not fit.
+            old = talk.turns[first:] if whole else []
+            out = '%s,"new":[%s]}' % (head, ",".join(old + new))
+            if len(out.encode()) <= 4096 or not old:
+                break
+            first += 1
+        self.link.publish("ask", out)
+
+    def _facts(self, store):
+        out = []
+        size = 0
+        for key in store.keys(FACT):
+            item = dumps(key) + ":" + dumps(store.get(FACT + key))
+            size += len(item)
+            if size > _FACT_BYTES:
+                break
+            out.append(item)
+        return "{" + ",".join(out) + "}"
+
+    def _take_answer(self, msg):
+        aid = msg.get("id")
+        if aid is not None and aid == self._time_id and type(msg.get("time")) is int:
+            self._time_id = None
+            if clock.set_unix(msg["time"]):
+                self.publish_status()
+            return
+        # Only the ask that is open now is answered, and once.
+        if aid is not None and aid == self._open:
+            self._open = None
+            self._answer = msg
+            self._answered.set()
+
+    # ---- what goes out unasked
+
+    def on_up(self):
+        """The link has a new session: say who we are."""
+        self.publish_status()
+        self.publish_tools()
+        self._publish_state()
+        self._flush_events()
+        if clock.now() is None:
+            self.ask_time()
+
+    def will(self):
+        return '{"online":false,"boot":%d}' % self.boot
+
+    def publish_status(self):
+        health = self.tools.kit.health()
+        self.link.publish(
+            "status",
+            dumps(
+                {
+                    "online": True,
+                    "boot": self.boot,
+                    "fw": VERSION,
+                    "board": self.tools.kit.guard.board.NAME,
+                    "tools": self._digest,
+                    "heap": health["heap"],
+                    "up": health["up"],
+                    "clock": clock.now() is not None,
+                    "safe": self._safe,
+                    "reset": self._reset_cause,
+                }
+            ),
+            True,
+        )
+
+    def publish_tools(self):
+        self.link.publish("tools", '{"hash":"%s","specs":%s}' % (self._digest, specs.text()), True)
+
+    def _points_changed(self):
+        if self.tools.kit.points.version != self._state_version:
+            self._publish_state()
+
+    def _state_text(self):
+        points = self.tools.kit.points
+        guard = self.tools.kit.guard
+        out = []
+        for name in points.names():
+            gpio, output = points.get(name)
+            try:
+                level = guard.read(gpio)
+            except Exception:
+                level = "null"  # a name from another board's file
+            out.append(
+                '%s:{"pin":%d,"dir":"%s","level":%s}'
+                % (dumps(name), gpio, "out" if output else "in", level)
+            )
+        return ",".join(out)
+
+    def _publish_state(self):
+        points = self._state_text()
+        version = self.tools.kit.points.version
+        if self.link.publish("state", '{"v":%d,"points":{%s}}' % (version, points), True):
+            self._state_version = version
+            self._state = points
+        self._state_ms = time.ticks_ms()
+
+    def ask_time(self):
+        self._time_id = "t%d-%d" % (self.boot, random.getrandbits(30))
+        self.link.publish("ask", '{"id":"%s","want":"time"}' % self._time_id)
+
+    def tick(self):
+        """Once a second, from the main program."""
+        if not self.link.connected:
+            return
+        self._flush_events()
+        now = time.ticks_ms()
+        if time.ticks_diff(now, self._state_ms) >= _STATE_EVERY_MS:
+            self._state_ms = now
+            if self._state_text() != self._state:
+                self._publish_state()
+            if clock.now() is None:
+                self.ask_time()
+
+    def event(self, kind, fields):
+        """Queue an event; the oldest is dropped, and counted, when 16 wait."""
+        self._event_n += 1
+        fields["kind"] = kind
+        fields["boot"] = self.boot
+        fields["n"] = self._event_n
+        self._events.append(dumps(fields))
+        if len(self._events) > MAX_EVENTS:
+            self._events.pop(0)
+            self.dropped_events += 1
+        if self.link.connected:
+            self._flush_events()
+
+    def _flush_events(self):
+        while self._events and self.link.room():
+            if not self.link.publish("event", self._events[0]):
+                break
+            self._events.pop(0)
+
+
+def _failure(code, msg):
+    return {"err": {"code": code, "msg": msg}}
+
+
+def _receipt_field(name, last):
+    """`c1.level` of this round's receipts, in words; None leaves the text as it is."""
+    call, dot, key = name.partition(".")
+    if not dot or call[:1] != "c" or not call[1:].isdigit():
+        return None
+    at = int(call[1:]) - 1
+    if not 0 <= at < len(last) or key not in last[at][2]:
+        return None
+    return show(key, last[at][2][key])

@@ -1,0 +1,371 @@
+"""The MQTT link: one task owns the socket, reads it and reacts; `publish` only queues and writes.
+
+What the outside sees: `publish()`, `connected`, `beat` (grows while the link turns), and the
+two callbacks `on_message(leaf, payload view or None)` and `on_up()`.
+
+How a session can end, and what follows:
+- the broker closes, resets, or breaks the protocol  -> back-off, connect again
+- nothing heard for one and a half keep-alives, or a PUBACK overdue (a dead path that TCP has
+  not noticed)                                        -> the keeper cancels the session
+- CONNACK refuses (wrong secret)                     -> the longest back-off: it will not mend soon
+- Wi-Fi is gone                                       -> joined again first
+QoS 1 messages not yet acknowledged outlive the session and are sent again with DUP.
+"""
+
+import asyncio
+import errno
+import random
+import socket
+import time
+from asyncio import core
+
+from . import mqtt
+
+KEEPALIVE_S = 30
+MAX_PAYLOAD_BYTES = 4096
+MAX_PENDING = 24
+MAX_PENDING_BYTES = 10240
+
+_CONNECT_MS = 10000
+_ACK_MS = 10000
+_BACKOFF_FIRST_MS = 500
+_BACKOFF_MAX_MS = 30000
+_STABLE_MS = 10000
+_TICK_MS = 200
+_RESOLVE_AGAIN_AFTER = 3
+_IN_PROGRESS = (errno.EINPROGRESS, 119, 115)  # 119: lwIP on the ESP32; 115: Linux
+
+
+class LinkError(Exception):
+    """Why a session ended, in words for the log."""
+
+
+def _readable(sock):
+    yield core._io_queue.queue_read(sock)
+
+
+def _writable(sock):
+    yield core._io_queue.queue_write(sock)
+
+
+class Link:
+    def __init__(self, config, wifi, will, on_message, on_up, log):
+        """`config` has device, secret, host, port and, for TLS, ca (a DER file's path)."""
+        self._config = config
+        self._wifi = wifi
+        self._will = will
+        self._on_message = on_message
+        self._on_up = on_up
+        self._log = log
+        self._prefix = "gn/" + config["device"]
+        self._decoder = None
+        self._sock = None
+        self._raw = None
+        self._task = None
+        self._why = None
+        self._address = None
+        self._failures = 0
+        self._pid = 0
+        self._pending = []  # [packet id, packet, ticks when written or None], oldest first
+        self._pending_bytes = 0
+        self._out = b""  # the rest of a write that the socket did not take
+        self._rx = self._tx = self._ping = 0
+        self._backoff = _BACKOFF_FIRST_MS
+        self._refused = False
+        self.connected = False
+        self.problem = "not connected yet"
+        self.sessions = 0
+        self.beat = 0
+
+    # ---- outgoing
+
+    def publish(self, leaf, payload, retain=False):
+        """Queue `gn/<device>/up/<leaf>` at QoS 1. False when the bound is reached: not sent.
+
+        `payload` is str or bytes, 4096 bytes at most.
+        """
+        if isinstance(payload, str):
+            payload = payload.encode()
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            return False
+        pid = self._next_pid()
+        packet = mqtt.publish("%s/up/%s" % (self._prefix, leaf), payload, pid, retain)
+        if (
+            len(self._pending) >= MAX_PENDING
+            or self._pending_bytes + len(packet) > MAX_PENDING_BYTES
+        ):
+            return False
+        entry = [pid, packet, None]
+        self._pending.append(entry)
+        self._pending_bytes += len(packet)
+        if self.connected:
+            self._write_entry(entry)
+        return True
+
+    def room(self):
+        """True while an event may be queued without crowding out a reply."""
+        return len(self._pending) < MAX_PENDING - 8
+
+    def _next_pid(self):
+        while True:
+            self._pid = self._pid % 65535 + 1
+            if not any(entry[0] == self._pid for entry in self._pending):
+                return self._pid
+
+    def _write_entry(self, entry):
+        self._write(entry[1])
+        entry[2] = time.ticks_ms()
+        mqtt.set_dup(entry[1])  # whoever sends it next sends it again
+
+    def _write(self, data):
+        """One write a packet; what the socket does not take waits in `_out`."""
+        self._tx = time.ticks_ms()
+        if self._out:
+            self._out += data
+            return
+        try:
+            n = self._sock.write(data)
+        except OSError as e:
+            self._kill("write failed: %s" % e)
+            return
+        n = n or 0
+        if n < len(data):
+            self._out = bytes(memoryview(data)[n:])
+
+    def _flush(self):
+        if not self._out:
+            return
+        try:
+            n = self._sock.write(self._out)
+        except OSError as e:
+            self._kill("write failed: %s" % e)
+            return
+        if n:
+            self._out = self._out[n:]
+
+    # ---- the session
+
+    async def run(self):
+        """For ever: Wi-Fi, session, back-off."""
+        while True:
+            self.beat += 1
+            try:
+                if await self._wifi.join():
+                    await self._session()
+                else:
+                    self.problem = self._wifi.problem
+            except (OSError, LinkError, mqtt.MQTTError, MemoryError) as e:
+                self.problem = "broker %s:%s: %s" % (
+                    self._config["host"],
+                    self._config["port"],
+                    e,
+                )
+            self._log(self.problem)
+            wait = self._backoff * 3 // 4 + random.getrandbits(15) * (self._backoff // 2) // 32768
+            self._backoff = min(self._backoff * 2, _BACKOFF_MAX_MS)
+            while wait > 0:
+                self.beat += 1
+                await asyncio.sleep_ms(min(wait, 1000))
+                wait -= 1000
+
+    async def _session(self):
+        self._task = asyncio.create_task(self._talk())
+        self._why = None
+        began = time.ticks_ms()
+        keeper = asyncio.create_task(self._keep(began))
+        try:
+            await self._task
+        except asyncio.CancelledError:
+            raise LinkError(self._why or "canceled") from None
+        finally:
+            keeper.cancel()
+            if self.connected and time.ticks_diff(time.ticks_ms(), began) > _STABLE_MS:
+                self._backoff = _BACKOFF_FIRST_MS
+            if self._refused:
+                self._backoff = _BACKOFF_MAX_MS
+            if not self.connected:
+                self._failures += 1
+            self.connected = False
+            self._close()
+
+    def _kill(self, why):
+        """End the session from outside its task."""
+        if self._why is None:
+            self._why = why
+            self.connected = False
+            if self._task is not core.cur_task:
+                self._task.cancel()
+
+    def _close(self):
+        self._out = b""
+        self._decoder = None
+        for sock in (self._sock, self._raw):
+            if sock is not None:
+                try:
+                    sock.close()
+                except OSError:
+                    pass
+        self._sock = self._raw = None
+
+    def _resolve(self):
+        # getaddrinfo blocks for seconds when DNS is slow, so the address is kept; but not for
+        # ever, or a broker that moved would never be found again.
+        if self._address is None or self._failures >= _RESOLVE_AGAIN_AFTER:
+            self._address = socket.getaddrinfo(
+                self._config["host"], self._config["port"], 0, socket.SOCK_STREAM
+            )[0][-1]
+            self._failures = 0
+        return self._address
+
+    async def _open(self):
+        address = self._resolve()
+        raw = self._raw = socket.socket()
+        raw.setblocking(False)
+        raw.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY
+        try:
+            raw.connect(address)
+        except OSError as e:
+            if e.errno not in _IN_PROGRESS:
+                raise
+        await _writable(raw)
+        ca = self._config.get("ca")
+        if not ca:
+            self._sock = raw
+            return
+        try:
+            import ssl
+        except ImportError:
+            import tls as ssl  # the Unix port has no ssl.py
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with open(ca, "rb") as f:
+            context.load_verify_locations(f.read())
+        context.verify_mode = ssl.CERT_REQUIRED
+        self._sock = context.wrap_socket(
+            raw, server_hostname=self._config["host"], do_handshake_on_connect=False
+        )
+
+    async def _talk(self):
+        await self._open()
+        config = self._config
+        decoder = self._decoder = mqtt.Decoder(MAX_PAYLOAD_BYTES)
+        self._rx = self._tx = time.ticks_ms()
+        self._ping = 0
+        self._refused = False
+        will = self._will()
+        self._write(
+            mqtt.connect(
+                config["device"],
+                config["device"],
+                config["secret"],
+                KEEPALIVE_S,
+                self._prefix + "/up/status",
+                will,
+            )
+        )
+        sock = self._sock
+        while True:
+            if self._why:
+                raise LinkError(self._why)
+            n = sock.readinto(decoder.space())
+            if n is None:
+                self.beat += 1
+                await _readable(sock)
+                continue
+            if n == 0:
+                raise LinkError("the broker closed the connection")
+            self._rx = time.ticks_ms()
+            decoder.filled(n)
+            while True:
+                packet = decoder.next()
+                if packet is None:
+                    break
+                self._handle(packet)
+            # A flood of messages must not starve the agent.
+            await asyncio.sleep_ms(0)
+
+    def _handle(self, packet):
+        kind, flags, body, whole = packet
+        if kind == mqtt.PUBLISH:
+            topic, pid, payload = mqtt.parse_publish(flags, body)
+            leaf = topic[topic.rfind("/") + 1 :]
+            # Retained commands are never ours: someone's mistake must not come again at each boot.
+            if not flags & 1:
+                self._on_message(leaf, payload if whole else None)
+            # Acknowledged once handled: what was lost on the way comes again, and the ids sort out
+            # what comes twice.
+            if pid and self._sock is not None:
+                self._write(mqtt.puback(pid))
+        elif kind == mqtt.PUBACK:
+            pid = mqtt.parse_pid(body)
+            for at in range(len(self._pending)):
+                if self._pending[at][0] == pid:
+                    self._pending_bytes -= len(self._pending.pop(at)[1])
+                    break
+        elif kind == mqtt.PINGRESP:
+            self._ping = 0
+        elif kind == mqtt.CONNACK:
+            self._connack(body)
+        elif kind == mqtt.SUBACK:
+            if len(body) < 3 or body[2] > 2:
+                raise LinkError("the broker refused the subscription")
+            self._up()
+
+    def _connack(self, body):
+        if len(body) < 2:
+            raise mqtt.MQTTError("short CONNACK")
+        code = body[1]
+        if code:
+            self._refused = code in (2, 4, 5)
+            why = mqtt.REFUSED[code] if code < len(mqtt.REFUSED) else "code %d" % code
+            raise LinkError("refused: " + why)
+        self._write(mqtt.subscribe(self._next_pid(), self._prefix + "/down/+"))
+
+    def _up(self):
+        self.connected = True
+        self.problem = ""
+        self.sessions += 1
+        self._failures = 0
+        # What an earlier session could not deliver, in order, before anything new.
+        for entry in self._pending:
+            self._write_entry(entry)
+        self._on_up()
+
+    async def _keep(self, began):
+        """The session's deadlines; outside the read, which may wait for ever."""
+        while True:
+            await asyncio.sleep_ms(5 if self._out else _TICK_MS)
+            now = time.ticks_ms()
+            if self._sock is None or not self.connected:
+                if time.ticks_diff(now, began) > _CONNECT_MS:
+                    self._kill("no connection after %d s" % (_CONNECT_MS // 1000))
+                self._flush_if_open()
+                continue
+            self._flush()
+            self.beat += 1
+            if not self._wifi.connected():
+                self._kill("Wi-Fi is gone")
+            elif self._ping and time.ticks_diff(now, self._ping) > _ACK_MS:
+                self._kill("no answer to a ping")
+            elif self._overdue(now):
+                self._kill("no acknowledgement after %d s" % (_ACK_MS // 1000))
+            elif not self._ping and (
+                time.ticks_diff(now, self._tx) > KEEPALIVE_S * 500
+                or time.ticks_diff(now, self._rx) > KEEPALIVE_S * 500
+            ):
+                self._ping = now or 1
+                self._write(mqtt.PINGREQ_PACKET)
+
+    def _flush_if_open(self):
+        if self._sock is not None:
+            self._flush()
+
+    def _overdue(self, now):
+        for entry in self._pending:
+            if entry[2] is not None and time.ticks_diff(now, entry[2]) > _ACK_MS:
+                return True
+        return False
+
+    def close(self):
+        """Say goodbye, so that the will is not sent. The caller resets the chip next."""
+        if self.connected:
+            self._write(mqtt.DISCONNECT_PACKET)

@@ -1,0 +1,222 @@
+"""MQTT 3.1.1 packets to bytes and back, with no socket in sight (sans-IO).
+
+Written from the OASIS standard "MQTT Version 3.1.1"; section numbers in the comments are
+its own. Runs unchanged on MicroPython and CPython, so that both test it.
+"""
+
+try:
+    from micropython import const
+except ImportError:  # CPython
+
+    def const(value):
+        return value
+
+
+CONNACK = const(2)
+PUBLISH = const(3)
+PUBACK = const(4)
+SUBACK = const(9)
+PINGRESP = const(13)
+
+PINGREQ_PACKET = b"\xc0\x00"
+DISCONNECT_PACKET = b"\xe0\x00"
+
+_FIRST_BUFFER = const(512)
+# Room beside the payload: fixed header (5), topic length (2), topic (96), packet id (2).
+_HEAD_ROOM = const(105)
+
+# CONNACK return codes, section 3.2.2.3.
+REFUSED = (
+    "",
+    "the broker does not speak MQTT 3.1.1",
+    "the broker refused the client id",
+    "the broker is unavailable",
+    "wrong user name or password",
+    "not authorised",
+)
+
+
+class MQTTError(Exception):
+    """The other end broke the protocol; the connection cannot go on."""
+
+
+def _string(out, text):
+    data = text.encode() if isinstance(text, str) else text
+    out.append(len(data) >> 8)
+    out.append(len(data) & 255)
+    out.extend(data)
+
+
+def _packet(kind_flags, body):
+    out = bytearray((kind_flags,))
+    left = len(body)
+    while True:  # remaining length, section 2.2.3
+        digit = left & 127
+        left >>= 7
+        out.append(digit | 128 if left else digit)
+        if not left:
+            break
+    out.extend(body)
+    return out
+
+
+def connect(client_id, user, password, keepalive_s, will_topic, will_payload):
+    """CONNECT with a clean session and a retained QoS 1 will; returns a bytearray."""
+    body = bytearray(b"\x00\x04MQTT\x04")
+    # user name, password, will retain, will QoS 1, will, clean session: section 3.1.2.3
+    body.append(0x80 | 0x40 | 0x20 | 0x08 | 0x04 | 0x02)
+    body.append(keepalive_s >> 8)
+    body.append(keepalive_s & 255)
+    for text in (client_id, will_topic, will_payload, user, password):
+        _string(body, text)
+    return _packet(0x10, body)
+
+
+def subscribe(pid, topic):
+    """SUBSCRIBE to one topic filter at QoS 1."""
+    body = bytearray((pid >> 8, pid & 255))
+    _string(body, topic)
+    body.append(1)
+    return _packet(0x82, body)
+
+
+def publish(topic, payload, pid=0, retain=False):
+    """PUBLISH; QoS 1 when `pid` (1..65535) is given, QoS 0 otherwise.
+
+    `payload` is bytes or str. The result is one buffer, for one write: several small writes
+    cost 24 to 44 ms each with Nagle's algorithm in the way.
+    """
+    if isinstance(payload, str):
+        payload = payload.encode()
+    body = bytearray()
+    _string(body, topic)
+    if pid:
+        body.append(pid >> 8)
+        body.append(pid & 255)
+    body.extend(payload)
+    return _packet(0x30 | (2 if pid else 0) | (1 if retain else 0), body)
+
+
+def set_dup(packet):
+    """Mark a PUBLISH made by `publish` as sent before (section 3.3.1.1), in place."""
+    packet[0] |= 8
+
+
+def puback(pid):
+    return bytes((0x40, 2, pid >> 8, pid & 255))
+
+
+class Decoder:
+    """Bytes in, packets out; at most `limit` bytes of payload are ever held.
+
+    `space()` lends a writable view for `readinto`, `filled(n)` says how much came, then
+    `next()` is called until it returns None. What `next()` returns points into the buffer and
+    is good until the next `space()`.
+    """
+
+    def __init__(self, limit):
+        self._max = limit + _HEAD_ROOM
+        self._buf = bytearray(min(_FIRST_BUFFER, self._max))
+        self._start = 0  # first byte not yet consumed
+        self._end = 0  # first free byte
+        self._skip = 0  # bytes of an oversized packet still to be thrown away
+
+    def space(self):
+        """A memoryview of at least one byte to read into."""
+        if self._start:
+            n = self._end - self._start
+            self._buf[:n] = self._buf[self._start : self._end]
+            self._start = 0
+            self._end = n
+        if self._end == len(self._buf):
+            # Grow only: a heap that frees and takes big blocks in turn falls to pieces. A new
+            # buffer, because views of the old one may still be about.
+            old = self._buf
+            self._buf = bytearray(min(2 * len(old), self._max))
+            self._buf[: self._end] = old
+        return memoryview(self._buf)[self._end :]
+
+    def filled(self, n):
+        self._end += n
+
+    def next(self):
+        """The next whole packet as `(kind, flags, body, whole)`, or None.
+
+        `whole` is False for a PUBLISH longer than the limit: its body is cut, its topic and
+        packet id are there, and the rest is thrown away as it comes.
+        """
+        if self._skip:
+            n = min(self._skip, self._end - self._start)
+            self._start += n
+            self._skip -= n
+            if self._skip:
+                return None
+        have = self._end - self._start
+        if have < 2:
+            return None
+        buf = self._buf
+        at = self._start + 1
+        length = 0
+        shift = 0
+        while True:
+            if at == self._end:
+                return None
+            digit = buf[at]
+            at += 1
+            length |= (digit & 127) << shift
+            if digit < 128:
+                break
+            shift += 7
+            if shift > 21:
+                raise MQTTError("remaining length has more than four bytes")
+        kind = buf[self._start] >> 4
+        flags = buf[self._start] & 15
+        if at - self._start + length > self._max:
+            if kind != PUBLISH:
+                raise MQTTError("packet of %d bytes" % length)
+            # Wait until the topic and packet id are here, then let the rest go by.
+            if self._end - at < 2:
+                return None
+            head = 2 + (buf[at] << 8 | buf[at + 1]) + 2
+            if head > _HEAD_ROOM:
+                raise MQTTError("topic of %d bytes" % (head - 4))
+            if self._end - at < head:
+                return None
+            body = memoryview(buf)[at : at + head]
+            self._skip = length - head
+            self._start = at + head
+            return kind, flags, body, False
+        if self._end - at < length:
+            return None
+        self._start = at + length
+        return kind, flags, memoryview(buf)[at : at + length], True
+
+
+def parse_publish(flags, body):
+    """`(topic, packet id or 0, payload view)` of a PUBLISH body."""
+    if len(body) < 2:
+        raise MQTTError("short PUBLISH")
+    n = (body[0] << 8 | body[1]) + 2
+    qos = flags >> 1 & 3
+    if qos > 1:
+        raise MQTTError("PUBLISH with QoS %d" % qos)
+    if len(body) < n + 2 * qos:
+        raise MQTTError("short PUBLISH")
+    try:
+        topic = str(body[2:n], "utf-8")
+    except UnicodeError:
+        raise MQTTError("topic is not UTF-8") from None
+    pid = 0
+    if qos:
+        pid = body[n] << 8 | body[n + 1]
+        n += 2
+        if not pid:
+            raise MQTTError("packet id 0")
+    return topic, pid, body[n:]
+
+
+def parse_pid(body):
+    """Packet id of a PUBACK or SUBACK body."""
+    if len(body) < 2:
+        raise MQTTError("short acknowledgement")
+    return body[0] << 8 | body[1]

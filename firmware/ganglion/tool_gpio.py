@@ -1,0 +1,58 @@
+"""GPIO: write and read levels. Receipts hold the level of the pad, read back."""
+
+from .tools import ToolError
+
+SPECS = (
+    (
+        "gpio_write",
+        "Set an output on (1), off (0) or to its other level.",
+        "pin:point value:level",
+        True,
+        "{name} is {level}",
+    ),
+    ("gpio_read", "Read the level of a pin or point.", "pin:point", False, "{name} is {level}"),
+    ("gpio_read_all", "Read all points and pins in use.", "", False, "{levels}"),
+)
+
+
+def call(kit, name, args):
+    if name == "gpio_read_all":
+        return _read_all(kit)
+    gpio, point = kit.resolve(args["pin"])
+    if name == "gpio_read":
+        return {"level": kit.guard.read(gpio)}
+    value = args["value"]
+    if point is not None:
+        known = kit.points.get(point)
+        if known and not known[1]:
+            raise ToolError("refused", "%s (pin %d) is an input" % (point, gpio))
+    if value == "toggle":
+        kit.guard.check(gpio, True)
+        value = 1 - kit.guard.read(gpio)
+    level = kit.guard.write(gpio, value)
+    if level != value:
+        label = "%s (pin %d)" % (point, gpio) if point else "pin %d" % gpio
+        words = ("off", "on")
+        return {
+            "level": level,
+            "err": "mismatch",
+            "msg": "%s was set %s but reads %s: check the wiring"
+            % (label, words[value], words[level]),
+        }
+    return {"level": level}
+
+
+def _read_all(kit):
+    levels = {}
+    seen = 0
+    for name in kit.points.names():
+        gpio = kit.points.get(name)[0]
+        seen |= 1 << gpio
+        levels[name] = kit.guard.read(gpio)
+    for gpio in kit.guard.in_use():
+        if not seen >> gpio & 1:
+            levels["pin %d" % gpio] = kit.guard.read(gpio)
+    receipt = {"levels": levels}
+    if not levels:
+        receipt["say"] = "no points are named and no pin is in use yet"
+    return receipt

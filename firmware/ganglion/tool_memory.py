@@ -1,0 +1,62 @@
+"""Facts: short things a person wants remembered, on flash."""
+
+from .tools import ToolError
+
+MAX_FACTS = 64
+PREFIX = "m:"
+# What one listing may hold, so that its reply fits a message.
+_LIST_BYTES = 1024
+
+SPECS = (
+    (
+        "memory_set",
+        "Remember a fact under a short key.",
+        "key:str32 value:str200",
+        True,
+        "I will remember: {value}",
+    ),
+    ("memory_get", "Recall the fact under a key.", "key:str32", False, "{value}"),
+    ("memory_list", "List all remembered facts.", "", False, "{facts}"),
+    ("memory_delete", "Forget the fact under a key.", "key:str32", True, "I forgot {key}"),
+)
+
+
+def call(kit, name, args):
+    store = kit.store
+    if name == "memory_list":
+        return _list(store)
+    key = args["key"]
+    if name == "memory_set":
+        if store.get(PREFIX + key) is None and store.count(PREFIX) >= MAX_FACTS:
+            raise ToolError("full", "I remember %d facts already; delete one" % MAX_FACTS)
+        store.set(PREFIX + key, args["value"])
+        return {"key": key, "value": store.get(PREFIX + key)}
+    value = store.get(PREFIX + key)
+    if value is None:
+        raise ToolError("not_found", "I remember nothing about '%s'" % key)
+    if name == "memory_get":
+        return {"key": key, "value": value}
+    store.delete(PREFIX + key)
+    return {"key": key}
+
+
+def _list(store):
+    facts = {}
+    size = 0
+    left = 0
+    for key in store.keys(PREFIX):
+        value = store.get(PREFIX + key)
+        size += len(key) + len(value) + 8
+        if size > _LIST_BYTES:
+            left += 1
+        else:
+            facts[key] = value
+    receipt = {"facts": facts}
+    if left:
+        receipt["more"] = left
+    if facts:
+        say = "; ".join([facts[key] for key in sorted(facts)])
+        receipt["say"] = say + ("; and %d more" % left if left else "")
+    else:
+        receipt["say"] = "I remember nothing yet"
+    return receipt
