@@ -1,0 +1,110 @@
+"""Who may log in at the embedded broker, and which topics they may use.
+
+Two files that mosquitto reads: ``passwords`` (only salted hashes) and ``acl``. Devices stay in
+``passwords`` from run to run; service users, whose names begin with ``_`` so that no device id can
+take one, are made anew each time and forgotten at the next start.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from pathlib import Path
+
+from tools.files import write_private
+
+# Logs in to see whether a reload is done (broker.py), and may do nothing.
+PROBE = "_reload"
+
+_DEVICE_ID = re.compile(r"[a-z0-9-]{1,32}")
+_SERVICE_ID = re.compile(r"_[a-z0-9-]{1,31}")
+
+# A secret is 192 random bits, so no amount of guessing finds it and stretching would add nothing;
+# and at each reload mosquitto hashes once for every connected client. 101 is its own default.
+_SECRET_BYTES = 24
+_PBKDF2_ROUNDS = 101
+_SALT_BYTES = 12
+
+# Patterns hold for every user: a device writes its own `up` and reads its own `down`.
+_ACL_OF_DEVICES = "pattern write gn/%u/up/#\npattern read gn/%u/down/#\n"
+
+
+def check_device_id(device: str) -> str:
+    """``device`` itself, or ValueError saying what an id looks like."""
+    if device == "all" or not _DEVICE_ID.fullmatch(device):
+        raise ValueError(
+            f"{device!r} is not a device id: 1 to 32 of a-z, 0-9 and '-', and not 'all'"
+        )
+    return device
+
+
+def password_line(user: str, secret: str, salt: bytes | None = None) -> str:
+    """A line as ``mosquitto_passwd`` writes it: ``user:$7$rounds$salt$hash`` (PBKDF2-SHA512)."""
+    salt = os.urandom(_SALT_BYTES) if salt is None else salt
+    digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, _PBKDF2_ROUNDS)
+    shown = (base64.b64encode(part).decode() for part in (salt, digest))
+    return f"{user}:$7${_PBKDF2_ROUNDS}${'$'.join(shown)}"
+
+
+def matches(line: str, secret: str) -> bool:
+    """Is ``secret`` the one a ``$7$`` line was made of?"""
+    _, _, rounds, salt, digest = line.partition(":")[2].split("$")
+    made = hashlib.pbkdf2_hmac("sha512", secret.encode(), base64.b64decode(salt), int(rounds))
+    return hmac.compare_digest(made, base64.b64decode(digest))
+
+
+class Accounts:
+    """The two files in ``folder``, owned by ``owner`` (uid, gid; None: ourselves).
+
+    Each change rewrites the files at one instant. mosquitto takes it up when told to reload.
+    """
+
+    def __init__(self, folder: Path, owner: tuple[int, int] | None = None) -> None:
+        self.passwords = folder / "passwords"
+        self.acl = folder / "acl"
+        self._owner = owner
+        self._lines = {user: line for user, line in self._read() if _DEVICE_ID.fullmatch(user)}
+        self.write()
+
+    def _read(self) -> list[tuple[str, str]]:
+        try:
+            text = self.passwords.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        return [(line.partition(":")[0], line) for line in text.splitlines() if ":$7$" in line]
+
+    def write(self) -> None:
+        """Bring both files up to date."""
+        services = sorted(user for user in self._lines if user.startswith("_") and user != PROBE)
+        everything = "".join(f"user {user}\ntopic readwrite gn/#\n" for user in services)
+        # mosquitto takes a pattern after a `user` line for everyone all the same.
+        write_private(self.acl, everything + _ACL_OF_DEVICES, self._owner)
+        lines = "".join(f"{line}\n" for line in self._lines.values())
+        write_private(self.passwords, lines, self._owner)
+
+    def set(self, user: str) -> str:
+        """A fresh secret for ``user``, known or not; an old one is void. Returns the secret.
+
+        Raises ValueError for a name that is neither a device id nor a service name.
+        """
+        if not _SERVICE_ID.fullmatch(user):
+            check_device_id(user)
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self._lines[user] = password_line(user, secret)
+        return secret
+
+    def drop(self, user: str) -> bool:
+        """Forget ``user``. Returns whether it was known."""
+        return self._lines.pop(user, None) is not None
+
+    def devices(self) -> frozenset[str]:
+        return frozenset(user for user in self._lines if not user.startswith("_"))
+
+    def knows(self, user: str, secret: str) -> bool:
+        """Would ``user`` be let in with ``secret``?"""
+        line = self._lines.get(user)
+        return line is not None and matches(line, secret)
