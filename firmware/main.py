@@ -1,11 +1,20 @@
-# Boot order and safe mode, nothing else. Three failed boots in a row lead to safe mode.
+# Counts failed boots, then hands over. It imports nothing of ours before it has counted, so that
+# even a firmware that cannot be imported ends in a console (MicroPython's own), not in a loop.
 import sys
 
 import machine
-from ganglion import board
 
+rtc = machine.RTC()
+mem = bytes(rtc.memory())
+failed = mem[3] if len(mem) > 3 and mem[:3] == b"GNG" else 0
+rtc.memory(b"GNG" + bytes((min(failed + 1, 255),)) + mem[4:])
 try:
-    board.main()
+    from ganglion import board
+
+    board.main(failed, mem[4:].decode())
 except Exception as e:
     sys.print_exception(e)
-    machine.reset()
+    if failed < 3:
+        rtc.memory(b"GNG" + bytes((failed + 1,)) + repr(e)[:150].encode())
+        machine.reset()
+    print("ganglion: safe mode could not start; this is MicroPython's own console")

@@ -62,7 +62,18 @@ class Agent:
     # ---- what comes in
 
     def handle(self, leaf, view):
-        """A message from `gn/<device>/down/<leaf>`; `view` is None when it was too big."""
+        """A message from `gn/<device>/down/<leaf>`; `view` is None when it was too big.
+
+        Raises nothing: a message must not end the link's session.
+        """
+        try:
+            self._take(leaf, view)
+        except Exception as e:
+            gc.collect()
+            sys.print_exception(e)
+            self.event("error", {"on": leaf, "msg": repr(e)})
+
+    def _take(self, leaf, view):
         if leaf not in ("say", "do", "answer"):
             return
         if view is None:
@@ -148,7 +159,12 @@ class Agent:
     def say(self, text, speaker, callback):
         """A turn from the console. `callback(turn id, text, results, err, by)`."""
         self._turn_n += 1
-        self._queue("c%d-%d" % (self.boot, self._turn_n), text, speaker, callback)
+        tid = "c%d-%d" % (self.boot, self._turn_n)
+        if not self.link.connected:
+            # Someone sits in front of it: no use to let them wait for a deadline.
+            callback(tid, _OFFLINE % self.link.problem, [], "offline", None)
+            return
+        self._queue(tid, text, speaker, callback)
 
     async def run(self):
         """For ever: one turn after the other."""
@@ -272,13 +288,10 @@ class Agent:
         """One round's answer, however many messages that takes. A failure has `err`."""
         whole = ctx is None
         facts = False
-        wait_until = None
         for _ in range(_MAX_ASKS):
             left = DEADLINE_MS - time.ticks_diff(time.ticks_ms(), began)
             if left <= 0:
                 break
-            if not self.link.connected and wait_until is None and not self.link.sessions:
-                return _failure("offline", _OFFLINE % self.link.problem)
             self._open = ask
             self._answer = None
             self._answered.clear()
@@ -305,6 +318,7 @@ class Agent:
         return _failure("offline", _OFFLINE % self.link.problem)
 
     async def _wait(self, ms):
+        self.beat += 1
         try:
             await asyncio.wait_for_ms(self._answered.wait(), ms)
         except asyncio.TimeoutError:

@@ -1,13 +1,15 @@
 """Boot: what starts, in which order, and what a failed boot leads to.
 
-A boot has failed when it ends (an exception, the watchdog) before it has run for 10 s. The
-count lives in RTC memory: it outlives `machine.reset()` and the watchdog and costs no flash,
-and taking the power away is always a way back. Wi-Fi or a broker out of reach is no failure.
+A boot has failed when it ends (an exception, the watchdog) before it has run for 10 s. main.py
+counts, in RTC memory: that outlives `machine.reset()` and the watchdog and costs no flash, and
+taking the power away is always a way back. Wi-Fi or a broker out of reach is no failure.
 """
 
 import asyncio
 import gc
 import json
+import os
+import random
 import sys
 import time
 
@@ -22,7 +24,9 @@ WATCHDOG_MS = 30000
 CONFIG = "/config.json"
 BOOT_COUNT = "/boot"
 
-_MAGIC = b"GNG"
+_MAGIC = b"GNG"  # main.py writes it, too
+# Longest time without a beat: 15 s of joining Wi-Fi, 10 s of a companion's `busy`.
+_STUCK_S = 25
 _CAUSES = {
     machine.PWRON_RESET: "power_on",
     machine.HARD_RESET: "reset",
@@ -32,27 +36,21 @@ _CAUSES = {
 }
 
 
-def failed_boots():
-    mem = machine.RTC().memory()
-    return mem[3] if len(mem) >= 4 and mem[:3] == _MAGIC else 0
-
-
-def set_failed_boots(n):
-    machine.RTC().memory(_MAGIC + bytes((min(n, 255),)))
+def forget_failed_boots():
+    machine.RTC().memory(_MAGIC + b"\0")
 
 
 def next_boot(path=BOOT_COUNT):
     """Count this boot, on flash. Where flash takes no write, a number far ahead is as good:
     what it must never be is one that was used before."""
-    import os
-    import random
-
     last = 0
     try:
         with open(path) as f:
             last = int(f.read())
-    except (OSError, ValueError):
-        pass
+    except OSError:
+        pass  # the first boot
+    except ValueError:
+        last = random.getrandbits(24)
     try:
         with open(path + ".new", "w") as f:
             f.write(str(last + 1))
@@ -104,7 +102,7 @@ class Board:
         return "\n".join(["%s: pin %d" % (n, points.get(n)[0]) for n in points.names()])
 
     def safe_off(self):
-        set_failed_boots(0)
+        forget_failed_boots()
         self.reboot()
 
     def reboot(self):
@@ -123,8 +121,6 @@ class Board:
         return self._up_s
 
     def health(self):
-        import os
-
         s = os.statvfs("/")
         return {
             "heap": _free(),
@@ -176,27 +172,25 @@ class Board:
     async def _watch(self, link, agent):
         """Feed the watchdog only while link and agent both turn; once a second, the rest."""
         watchdog = machine.WDT(timeout=WATCHDOG_MS)
-        seen = None
-        stuck = 0
+        link_beat = agent_beat = None
+        link_s = agent_s = 0  # seconds since each last beat
         healthy = False
         while True:
             await asyncio.sleep(1)
-            beats = (link.beat, agent.beat)
-            # Each beats at least every 5 s while idle; the agent's turns do not beat, and end
-            # by their own deadline.
-            stuck = 0 if seen is None or beats != seen else stuck + 1
-            seen = beats
-            if stuck < 25:
+            link_s = 0 if link.beat != link_beat else link_s + 1
+            agent_s = 0 if agent.beat != agent_beat else agent_s + 1
+            link_beat = link.beat
+            agent_beat = agent.beat
+            if link_s < _STUCK_S and agent_s < _STUCK_S:
                 watchdog.feed()
-            if not healthy and self.up_s() >= HEALTHY_AFTER_S:
+            if self.up_s() >= HEALTHY_AFTER_S and not healthy:
                 healthy = True
-                set_failed_boots(0)
-            self.up_s()
+                forget_failed_boots()
             agent.tick()
 
     async def run_safe(self):
         """Safe mode: the console, and a normal boot after 10 minutes."""
-        print("ganglion: SAFE MODE after %d failed boots. %s" % (failed_boots(), self.problem))
+        print("ganglion: SAFE MODE. %s. 'safe off' boots normally." % self.problem)
         asyncio.create_task(Console(self).run())
         for _ in range(SAFE_MODE_S):
             await asyncio.sleep(1)
@@ -210,17 +204,18 @@ def _free():
 
 
 def _task_died(loop, context):
-    # A task that ends by an exception would leave half an agent: start over, which counts.
+    # A task that ends by an exception would leave half an agent: start over.
     sys.print_exception(context["exception"])
+    rtc = machine.RTC()
+    rtc.memory(bytes(rtc.memory())[:4] + repr(context["exception"])[:150].encode())
     machine.reset()
 
 
-def main():
+def main(failed, why):
+    """`failed` boots in a row came before this one; `why` is what the last one said."""
     board = Board()
-    failed = failed_boots()
     if failed >= MAX_FAILED_BOOTS:
-        board.problem = "boot normally with 'safe off'"
+        board.problem = "%d boots failed: %s" % (failed, why or "no reason noted")
         asyncio.run(board.run_safe())
-        return
-    set_failed_boots(failed + 1)
-    asyncio.run(board.run())
+    else:
+        asyncio.run(board.run())

@@ -26,6 +26,8 @@ MAX_PAYLOAD_BYTES = 4096
 MAX_PENDING = 24
 MAX_PENDING_BYTES = 10240
 
+_LATEST = ("status", "tools", "state", "ask")
+
 _CONNECT_MS = 10000
 _ACK_MS = 10000
 _BACKOFF_FIRST_MS = 500
@@ -66,7 +68,7 @@ class Link:
         self._address = None
         self._failures = 0
         self._pid = 0
-        self._pending = []  # [packet id, packet, ticks when written or None], oldest first
+        self._pending = []  # [packet id, packet, ticks when written or None, leaf], oldest first
         self._pending_bytes = 0
         self._out = b""  # the rest of a write that the socket did not take
         self._rx = self._tx = self._ping = 0
@@ -82,20 +84,27 @@ class Link:
     def publish(self, leaf, payload, retain=False):
         """Queue `gn/<device>/up/<leaf>` at QoS 1. False when the bound is reached: not sent.
 
-        `payload` is str or bytes, 4096 bytes at most.
+        `payload` is str or bytes, 4096 bytes at most. On the topics of _LATEST the newest message
+        is the one that counts: it takes the place of one that still waits, and always has room.
         """
         if isinstance(payload, str):
             payload = payload.encode()
         if len(payload) > MAX_PAYLOAD_BYTES:
             return False
+        latest = leaf in _LATEST
+        if latest:
+            for at in range(len(self._pending)):
+                if self._pending[at][3] == leaf:
+                    self._pending_bytes -= len(self._pending.pop(at)[1])
+                    break
         pid = self._next_pid()
         packet = mqtt.publish("%s/up/%s" % (self._prefix, leaf), payload, pid, retain)
-        if (
+        if not latest and (
             len(self._pending) >= MAX_PENDING
             or self._pending_bytes + len(packet) > MAX_PENDING_BYTES
         ):
             return False
-        entry = [pid, packet, None]
+        entry = [pid, packet, None, leaf]
         self._pending.append(entry)
         self._pending_bytes += len(packet)
         if self.connected:
@@ -334,6 +343,7 @@ class Link:
         """The session's deadlines; outside the read, which may wait for ever."""
         while True:
             await asyncio.sleep_ms(5 if self._out else _TICK_MS)
+            self.beat += 1
             now = time.ticks_ms()
             if self._sock is None or not self.connected:
                 if time.ticks_diff(now, began) > _CONNECT_MS:
@@ -341,7 +351,6 @@ class Link:
                 self._flush_if_open()
                 continue
             self._flush()
-            self.beat += 1
             if not self._wifi.connected():
                 self._kill("Wi-Fi is gone")
             elif self._ping and time.ticks_diff(now, self._ping) > _ACK_MS:

@@ -1,0 +1,95 @@
+"""A part imports only what lies below it (docs/architecture.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Part -> parts it may import. What is not listed here may be imported by nobody but the top.
+FIRMWARE = {
+    "mqtt": set(),
+    "store": set(),
+    "clock": set(),
+    "inbox": set(),
+    "talk": set(),
+    "guard": set(),
+    "wifi": set(),
+    "points": set(),
+    "link": {"mqtt"},
+    "tools": {"guard", "store"},
+    "tool_gpio": {"tools"},
+    "tool_points": {"tools", "points"},
+    "tool_memory": {"tools"},
+    "tool_system": {"tools", "clock"},
+    "specs": {"tools"},
+    "agent": {"", "clock", "inbox", "specs", "talk", "tool_memory", "tools"},
+    "console": set(),
+    "board": {"agent", "clock", "console", "guard", "inbox", "link", "points", "store", "tools"}
+    | {"wifi"},
+    "__init__": set(),
+}
+
+COMPANION_ORDER = [
+    {"wire", "wirebuffer"},
+    {"link", "store", "meter", "context", "toolset", "config"},
+    {"backends", "fleet"},
+    {"router"},
+    {"turn", "dispatch"},
+    {"web"},
+    {"app"},
+]
+
+
+def firmware_imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {node.module} if node.module else {a.name for a in node.names}
+    return {"" if name == "VERSION" else name for name in found}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "firmware/ganglion").glob("*.py")), ids=lambda p: p.stem
+)
+def test_firmware(path: Path) -> None:
+    assert path.stem in FIRMWARE, f"say in this test what {path.stem} may import"
+    assert firmware_imports(path) <= FIRMWARE[path.stem]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "firmware/ganglion").glob("*.py")), ids=lambda p: p.stem
+)
+def test_only_the_guard_touches_pins(path: Path) -> None:
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "machine"
+        for alias in node.names
+    }
+    assert path.stem == "guard" or not names & {"Pin", "PWM", "ADC", "I2C", "SoftI2C", "Signal"}
+
+
+def companion_imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module.split(".")
+            if parts[0] == "companion":
+                found |= {parts[1]} if len(parts) > 1 else {a.name for a in node.names}
+            assert parts[0] not in ("tools", "tests"), f"{path.name} imports {node.module}"
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "companion").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_companion(path: Path) -> None:
+    part = path.relative_to(ROOT / "companion").parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    level = [n for n, parts in enumerate(COMPANION_ORDER) if part in parts]
+    assert level, f"say in this test where {part} stands"
+    allowed = set().union(*COMPANION_ORDER[: level[0] + 1])
+    assert companion_imports(path) - {"__init__"} <= allowed, path

@@ -1,0 +1,122 @@
+"""The companion under simulated devices, beside a bare echo on the same link and broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tools.bench import load
+from tools.bench.report import Figures, percentile
+from tools.bench.specs import firmware_specs
+from tools.broker import EmbeddedBroker
+from tools.paths import ROOT
+
+DEVICES = (1, 100, 1000)
+SECONDS = 5.0
+
+
+@contextmanager
+def _worker(command: list[str], ready: object, log: Path) -> Iterator[psutil.Process]:
+    with log.open("wb") as out:
+        child = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+    try:
+        until = time.monotonic() + 30
+        while not ready():  # type: ignore[operator]
+            if child.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[1:4]} did not start:\n{log.read_text()}")
+            time.sleep(0.02)
+        yield psutil.Process(child.pid)
+    finally:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _one(
+    broker: EmbeddedBroker,
+    worker: psutil.Process,
+    credentials: list[tuple[str, str]],
+    specs: list[dict[str, object]],
+    seconds: float,
+) -> tuple[load.Tally, float, float]:
+    """Tally, seconds it took and CPU seconds the worker spent meanwhile."""
+    before = [0.0]
+
+    def cpu() -> float:
+        times = worker.cpu_times()
+        return float(times.user + times.system)
+
+    def started() -> None:
+        before[0] = cpu()
+
+    async def go() -> tuple[load.Tally, float]:
+        return await load.run("127.0.0.1", broker.port, credentials, specs, seconds, started)
+
+    import uvloop
+
+    tally, took = uvloop.run(go())
+    return tally, took, cpu() - before[0]
+
+
+def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures:
+    """Requests/s, CPU ms a request, RSS and latency at each number of devices."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    figures: Figures = {}
+    specs = firmware_specs()
+    with tempfile.TemporaryDirectory(prefix="gn-bench-") as name:
+        folder = Path(name)
+        with EmbeddedBroker(folder / "broker") as broker:
+            credentials = [(f"sim{n}", broker.add(f"sim{n}")) for n in range(max(devices))]
+
+            def measure(prefix: str, worker: psutil.Process) -> None:
+                for n in devices:
+                    tally, took, cpu = _one(broker, worker, credentials[:n], specs, seconds)
+                    count = len(tally.latencies)
+                    rate = count / took
+                    figures[f"{prefix}_requests_per_s_at_{n}"] = rate
+                    figures[f"{prefix}_cpu_ms_per_request_at_{n}"] = cpu * 1000 / max(count, 1)
+                    figures[f"{prefix}_p50_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.5)
+                    figures[f"{prefix}_p99_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.99)
+                    print(f"  {prefix}: {n} devices, {rate:,.0f} requests/s", file=sys.stderr)
+
+            def url(who: str) -> str:
+                user, secret = broker.add_service(who)
+                return f"mqtt://{user}:{secret}@127.0.0.1:{broker.port}"
+
+            log = folder / "echo.log"
+            command = [sys.executable, "-m", "tools.bench.echo", url("echo")]
+            with _worker(command, lambda: b"ready" in log.read_bytes(), log) as worker:
+                measure("echo", worker)
+            home = folder / "home"
+            command = [sys.executable, "-m", "tools.cli", "serve", "--broker", url("companion")]
+            command += ["--port", "0", "--home", str(home)]
+            run_file = home / "run.json"
+            with _worker(command, run_file.exists, folder / "companion.log") as worker:
+                idle = worker.memory_info().rss / 1e6
+                measure("companion", worker)
+                figures["companion_rss_mb"] = worker.memory_info().rss / 1e6
+                figures["companion_rss_idle_mb"] = idle
+                assert json.loads(run_file.read_text())["pid"] == worker.pid
+    for n in devices:
+        figures[f"companion_to_echo_at_{n}"] = (
+            figures[f"companion_requests_per_s_at_{n}"] / figures[f"echo_requests_per_s_at_{n}"]
+        )
+    most = 100 if 100 in devices else devices[-1]
+    figures["echo_requests_per_s"] = figures[f"echo_requests_per_s_at_{most}"]
+    figures["companion_requests_per_s"] = figures[f"companion_requests_per_s_at_{most}"]
+    figures["companion_cpu_ms_per_request"] = figures[f"companion_cpu_ms_per_request_at_{most}"]
+    return figures

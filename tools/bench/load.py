@@ -1,0 +1,227 @@
+"""Simulated devices: many MQTT 3.1.1 connections on one loop, each with one ask in flight.
+
+Simulated means: the wire of docs/protocol.md and nothing behind it. They cost the machine as
+little as can be, so that what is measured is the companion and the broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+# What devices say: spread over pins and forms, so that no cache of one sentence answers all.
+SENTENCES = tuple(
+    form.format(pin)
+    for pin in (2, 4, 5, 13, 14, 15, 16, 17, 18, 19, 21, 22, 23, 25, 26, 27, 32, 33)
+    for form in (
+        "turn on pin {}",
+        "turn pin {} off",
+        "could you switch pin {} on please",
+        "is pin {} on?",
+        "set gpio {} high",
+        "kill pin {}",
+    )
+)
+
+
+def topic(device: str, branch: str, leaf: str) -> str:
+    """`gn/<device>/<up|down>/<leaf>`."""
+    return f"gn/{device}/{branch}/{leaf}"
+
+
+def _string(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+def _packet(kind: int, body: bytes) -> bytes:
+    out = bytearray((kind,))
+    left = len(body)
+    while True:
+        left, digit = left >> 7, left & 127
+        out.append(digit | 128 if left else digit)
+        if not left:
+            return bytes(out) + body
+
+
+def publish(name: str, payload: bytes, pid: int, *, retain: bool = False) -> bytes:
+    """A PUBLISH at QoS 1."""
+    return _packet(0x32 | retain, _string(name) + struct.pack(">H", pid) + payload)
+
+
+@dataclass
+class Tally:
+    """What one run measured. Latencies in seconds, from sending an ask to its answer."""
+
+    latencies: list[float] = field(default_factory=list)
+    sent: int = 0
+
+
+class SimulatedDevice(asyncio.Protocol):
+    """Connects, announces itself, then asks, one sentence after the other, while `go()` says so."""
+
+    def __init__(
+        self,
+        device: str,
+        secret: str,
+        announce: list[tuple[str, bytes]],
+        tally: Tally,
+        go: Callable[[], bool],
+        offset: int,
+    ) -> None:
+        self.device = device
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._secret = secret
+        self._announce = announce
+        self._tally = tally
+        self._go = go
+        self._n = offset
+        self._pid = 0
+        self._sent_at = 0.0
+        self._ask_topic = topic(device, "up", "ask")
+        self._rest = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        body = _string("MQTT") + bytes((4, 0xC2, 0, 0))
+        body += _string(self.device) + _string(self.device) + _string(self._secret)
+        transport.write(_packet(0x10, body))
+
+    def _next_pid(self) -> int:
+        self._pid = self._pid % 65535 + 1
+        return self._pid
+
+    def ask(self) -> None:
+        """Send the next sentence."""
+        text = SENTENCES[self._n % len(SENTENCES)]
+        self._n += 1
+        payload = json.dumps(
+            {"id": f"b{self._n:x}.1", "tools": TOOLS_HASH, "new": [["u", text]]},
+            separators=(",", ":"),
+        )
+        self._sent_at = time.perf_counter()
+        self._tally.sent += 1
+        self._transport.write(publish(self._ask_topic, payload.encode(), self._next_pid()))
+
+    def data_received(self, data: bytes) -> None:
+        data = self._rest + data if self._rest else data
+        at, end = 0, len(data)
+        while end - at >= 2:
+            length, shift, p = 0, 0, at + 1
+            while p < end:
+                digit = data[p]
+                p += 1
+                length |= (digit & 127) << shift
+                shift += 7
+                if digit < 128:
+                    break
+            else:
+                break
+            if p + length > end:
+                break
+            self._packet_in(data[at] >> 4, data[p : p + length])
+            at = p + length
+        self._rest = data[at:]
+
+    def _packet_in(self, kind: int, body: bytes) -> None:
+        if kind == 3:
+            n = 2 + (body[0] << 8 | body[1])
+            self._transport.write(b"\x40\x02" + body[n : n + 2])
+            if b'"busy"' in body:
+                asyncio.get_running_loop().call_later(0.05, self.ask)
+                return
+            self._tally.latencies.append(time.perf_counter() - self._sent_at)
+            if self._go():
+                self.ask()
+        elif kind == 2:
+            if body[1]:
+                self.ready.set_exception(ConnectionError(f"{self.device}: CONNACK {body[1]}"))
+                return
+            for name, payload in self._announce:
+                self._transport.write(publish(name, payload, self._next_pid(), retain=True))
+            where = _string(topic(self.device, "down", "answer"))
+            self._transport.write(_packet(0x82, b"\xff\xff" + where + b"\x01"))
+        elif kind == 9 and not self.ready.done():
+            self.ready.set_result(None)
+
+    def close(self) -> None:
+        """Say goodbye and hang up."""
+        self._transport.write(b"\xe0\x00")
+        self._transport.close()
+
+
+TOOLS_HASH = "bench0"
+
+
+def announcement(device: str, specs: list[dict[str, object]]) -> list[tuple[str, bytes]]:
+    """Status and tool specs as a real board sends them."""
+    status = {
+        "online": True,
+        "boot": 1,
+        "fw": "bench",
+        "board": "simulated",
+        "tools": TOOLS_HASH,
+        "heap": 40000,
+        "up": 1,
+        "clock": True,
+        "safe": False,
+        "reset": "power_on",
+    }
+    return [
+        (topic(device, "up", "status"), json.dumps(status).encode()),
+        (
+            topic(device, "up", "tools"),
+            json.dumps({"hash": TOOLS_HASH, "specs": specs}, separators=(",", ":")).encode(),
+        ),
+    ]
+
+
+async def run(
+    host: str,
+    port: int,
+    credentials: list[tuple[str, str]],
+    specs: list[dict[str, object]],
+    seconds: float,
+    started: Callable[[], None],
+) -> tuple[Tally, float]:
+    """Every device asks as fast as it is answered for `seconds`; returns the tally and the time.
+
+    `started` is called when all devices are connected and have announced themselves.
+    """
+    loop = asyncio.get_running_loop()
+    tally = Tally()
+    until = float("inf")
+    devices = []
+    for offset, (device, secret) in enumerate(credentials):
+        announce = announcement(device, specs)
+        _, protocol = await loop.create_connection(
+            lambda d=device, s=secret, a=announce, o=offset: SimulatedDevice(  # type: ignore[misc]
+                d, s, a, tally, lambda: time.perf_counter() < until, o * 7
+            ),
+            host,
+            port,
+        )
+        devices.append(protocol)
+        await asyncio.wait_for(protocol.ready, 30)
+    # The announcements have to reach the worker before the first ask is timed.
+    await asyncio.sleep(0.5 + len(devices) / 1000)
+    started()
+    began = time.perf_counter()
+    until = began + seconds
+    for protocol in devices:
+        protocol.ask()
+    while time.perf_counter() < until:
+        await asyncio.sleep(0.05)
+    took = time.perf_counter() - began
+    answered = len(tally.latencies)
+    tally.latencies = tally.latencies[:answered]
+    await asyncio.sleep(0.5)
+    for protocol in devices:
+        protocol.close()
+    return tally, took

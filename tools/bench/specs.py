@@ -1,0 +1,24 @@
+"""The real firmware's tool specs, read without a board."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import types
+
+from tools.paths import ROOT
+
+
+def firmware_specs() -> list[dict[str, object]]:
+    """What `up/tools` carries. The specs touch no hardware, so an empty `machine` will do."""
+    stub = types.ModuleType("machine")
+    stub.Pin = None  # type: ignore[attr-defined]
+    sys.modules.setdefault("machine", stub)
+    sys.path.insert(0, str(ROOT / "firmware"))
+    try:
+        text = importlib.import_module("ganglion.specs").text()
+    finally:
+        sys.path.remove(str(ROOT / "firmware"))
+    specs: list[dict[str, object]] = json.loads(text)
+    return specs
