@@ -1,0 +1,274 @@
+"""Wiring: a configuration → a running companion."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from companion import wire
+from companion.backends.base import Backend
+from companion.config import Config, ConfigError, OpenAIConfig, read_key
+from companion.context import Contexts
+from companion.dispatch import Dispatch
+from companion.fleet import Credentials, Fleet
+from companion.link import BrokerUrl, Link, PahoLink
+from companion.router import Router
+from companion.store import Row, Store
+from companion.turn import Turns
+
+log = logging.getLogger(__name__)
+
+STOP_S: Final = 5.0
+
+
+class Companion:
+    """The whole service in one process. ``start``, then ``stop``; or ``async with``.
+
+    ``backends`` replaces those of the configuration, ``link`` the connection to the broker; both
+    are for tests and benches.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        credentials: Credentials | None = None,
+        *,
+        backends: Sequence[Backend] | None = None,
+        link: Link | None = None,
+    ) -> None:
+        """Raises ConfigError when a key or a CA file that the configuration names is not
+        there."""
+        self.config = config
+        self.credentials = credentials
+        self.broker = BrokerUrl.parse(config.broker.url)
+        self.token = config.token or secrets.token_urlsafe(32)
+        self.link: Link = link or _link(config)
+        self.fleet = Fleet()
+        self.router = Router(backends if backends is not None else make_backends(config))
+        self.contexts = Contexts()
+        self.store = None if config.store is None else Store(config.store)
+        self.turns = Turns(
+            publish=self.link.publish,
+            fleet=self.fleet,
+            contexts=self.contexts,
+            router=self.router,
+            record=_no_record if self.store is None else self.store.add,
+            concurrent_max=config.limits.concurrent_asks,
+        )
+        self.dispatch = Dispatch(self.link, self.fleet, self.turns.watches)
+        self.url = ""
+        """Where HTTP is served, once started."""
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._server: Any = None
+        self._subscribe()
+
+    async def __aenter__(self) -> "Companion":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self, *, http: bool = True) -> None:
+        """Open the store, begin to connect to the broker, serve HTTP. Returns when HTTP is
+        served; ``link.connected`` tells of the broker, which may come later. Raises OSError when
+        the HTTP port is taken."""
+        if self.store is not None:
+            await self.store.open()
+        if http:
+            await self._serve_http()
+        self._tasks.append(asyncio.create_task(self.link.run()))
+
+    async def stop(self) -> None:
+        """Stop taking asks, tell who waits, write the rows, close everything."""
+        self.dispatch.close()
+        await self.turns.aclose()
+        await self.link.close()
+        if self._server is not None:
+            self._server.should_exit = True
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await asyncio.wait_for(task, STOP_S)
+        self._tasks.clear()
+        await self.router.aclose()
+        if self.store is not None:
+            await self.store.aclose()
+
+    # -- messages
+
+    def _subscribe(self) -> None:
+        # The asks first: the others bring a burst of retained messages.
+        self.link.subscribe(wire.ASK_FILTER, self._on_ask)
+        for kind in wire.PLAIN_KINDS:
+            self.link.subscribe(f"gn/+/up/{kind}", getattr(self, f"_on_{kind}"))
+
+    def _on_ask(self, topic: str, payload: bytes, retained: bool) -> None:
+        # Both ends of gn/<device>/up/ask are known; the broker's rules keep a device to itself.
+        device = topic[3:-7]
+        if not retained and wire.is_device(device):
+            self.turns.on_ask(device, payload, len(topic))
+
+    def _on_cancel(self, topic: str, payload: bytes, retained: bool) -> None:
+        device = _device(topic)
+        if device is not None and not retained:
+            self.turns.on_cancel(device, payload)
+
+    def _on_status(self, topic: str, payload: bytes, retained: bool) -> None:
+        self._learn(topic, payload, self.fleet.on_status)
+
+    def _on_tools(self, topic: str, payload: bytes, retained: bool) -> None:
+        self._learn(topic, payload, self.fleet.on_tools)
+
+    def _on_state(self, topic: str, payload: bytes, retained: bool) -> None:
+        self._learn(topic, payload, self.fleet.on_state)
+
+    def _learn(self, topic: str, payload: bytes, learn: Callable[[str, bytes], None]) -> None:
+        device = _device(topic)
+        if device is None:
+            return
+        try:
+            learn(device, payload)
+        except wire.WireError as error:
+            log.warning("%s cannot be used: %s: %s", topic, error.code, error.msg)
+
+    def _on_reply(self, topic: str, payload: bytes, retained: bool) -> None:
+        device = _device(topic)
+        # Nobody waits and no model wants the conversation: nothing to read it for.
+        if device is None or not (self.dispatch.waiting or self.router.needs_context):
+            return
+        try:
+            reply = wire.parse(wire.Reply, payload)
+        except wire.WireError as error:
+            log.warning("%s cannot be used: %s: %s", topic, error.code, error.msg)
+            return
+        if self.router.needs_context:
+            self.contexts.replied(device, reply.id, reply.calls, reply.text, len(payload))
+        self.dispatch.on_result(device, reply, len(topic) + len(payload))
+
+    def _on_done(self, topic: str, payload: bytes, retained: bool) -> None:
+        device = _device(topic)
+        if device is None or not self.dispatch.waiting:
+            return
+        try:
+            done = wire.parse(wire.Done, payload)
+        except wire.WireError as error:
+            log.warning("%s cannot be used: %s: %s", topic, error.code, error.msg)
+            return
+        self.dispatch.on_result(device, done, len(topic) + len(payload))
+
+    def _on_event(self, topic: str, payload: bytes, retained: bool) -> None:
+        device = _device(topic)
+        if device is None:
+            return
+        try:
+            event = wire.parse(wire.Event, payload)
+        except wire.WireError as error:
+            log.warning("%s cannot be used: %s: %s", topic, error.code, error.msg)
+            return
+        level = logging.INFO if event.kind == "boot" else logging.WARNING
+        log.log(level, "%s: %s %s", device, event.kind, event.model_extra or "")
+
+    # -- HTTP
+
+    async def _serve_http(self) -> None:
+        import uvicorn
+
+        from companion.web import create_app
+
+        host, port = self.config.http.host, self.config.http.port
+        sock = _listen(host, port)
+        port = sock.getsockname()[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(self),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=2,
+                h11_max_incomplete_event_size=16_384,
+            )
+        )
+        # The process's signals belong to whoever runs it, not to its web server.
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        self._server = server
+        self._tasks.append(asyncio.create_task(server.serve(sockets=[sock])))
+        # The socket listens already, so a request that comes first only waits a moment.
+
+
+def make_backends(config: Config) -> list[Backend]:
+    """The configured backends in the router's order. Raises ConfigError for a missing key."""
+    configs = {b.name: b for b in config.backends}
+    return [_openai(configs[name]) if name in configs else _commands() for name in config.order]
+
+
+def _commands() -> Backend:
+    from companion.backends.commands import CommandsBackend
+
+    return CommandsBackend()
+
+
+def _openai(config: OpenAIConfig) -> Backend:
+    key = read_key(config)
+    from companion.backends.openai import OpenAIBackend
+
+    return OpenAIBackend(
+        config.name,
+        config.url,
+        config.model,
+        tier=config.tier,
+        key=key,
+        prices=config.prices,
+        timeout_s=config.timeout_s,
+        extra=config.extra,
+    )
+
+
+def _link(config: Config) -> PahoLink:
+    broker = config.broker
+    try:
+        return PahoLink(broker.url, ca=broker.ca, client_id=broker.client_id)
+    except OSError as error:
+        raise ConfigError(f"broker.ca: {broker.ca} cannot be used: {error}") from None
+
+
+def _no_record(row: Row) -> None:
+    """Without a store nothing is kept."""
+
+
+def _device(topic: str) -> str | None:
+    up = wire.split_up(topic)
+    return None if up is None else up[0]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(128)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        why = error.strerror or str(error)
+        raise OSError(
+            error.errno, f"HTTP cannot be served on {host}:{port}: {why}; set another [http] port"
+        ) from None
+    return sock
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """``asyncio.run`` on uvloop where there is one."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+        return
+    import uvloop
+
+    uvloop.run(main)

@@ -1,0 +1,214 @@
+"""HTTP on loopback: who is there, say, do. Routes and shapes are in ``docs/architecture.md``."""
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from companion import wire
+from companion.dispatch import DispatchError
+
+if TYPE_CHECKING:
+    from companion.app import Companion
+
+log = logging.getLogger(__name__)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
+
+
+class SayBody(_Body):
+    """``POST /devices/{d}/say``"""
+
+    text: wire.Text
+    speaker: wire.Speaker = Field("", alias="from")
+
+
+class DoBody(_Body):
+    """``POST /devices/{d}/do``"""
+
+    tool: wire.ToolName
+    args: dict[str, Any] = {}
+
+
+class DeviceBody(_Body):
+    """``POST /devices``"""
+
+    device: str
+    renew: bool = False
+
+
+class ApiError(Exception):
+    """Becomes ``{"error": {code, msg}}`` with that status."""
+
+    def __init__(self, status: int, code: str, msg: str) -> None:
+        super().__init__(msg)
+        self.status = status
+        self.code = code
+        self.msg = msg
+
+
+def create_app(companion: "Companion") -> ASGIApp:
+    """The application. Every route but ``/healthz`` wants the companion's token."""
+    app = FastAPI(title="Ganglion companion", docs_url=None, redoc_url=None)
+
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> JSONResponse:
+        return _error(error.status, error.code, error.msg)
+
+    @app.exception_handler(DispatchError)
+    async def dispatch_error(_: Request, error: DispatchError) -> JSONResponse:
+        return _error(error.status, error.code, error.msg)
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_body(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return _error(400, "bad_json", "the body is not valid JSON")
+        where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
+        return _error(422, "bad_message", f"{where}: {first['msg']}")
+
+    @app.exception_handler(StarletteHTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "bad_method"}.get(error.status_code, "bad_request")
+        return _error(error.status_code, code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def fault(_: Request, error: Exception) -> JSONResponse:
+        return _error(500, "internal", "a fault of the companion; see its log")
+
+    @app.get("/healthz")
+    async def healthz() -> JSONResponse:
+        broker = companion.link.connected.is_set()
+        body: dict[str, Any] = {
+            "ok": broker,
+            "broker": broker,
+            "backends": [b.name for b in companion.router.backends],
+        }
+        problems = [companion.link.problem] if not broker else []
+        if companion.store is not None and companion.store.problem:
+            problems.append(companion.store.problem)
+        if problems:
+            body["problems"] = problems
+        return JSONResponse(body, status_code=200 if broker else 503)
+
+    @app.get("/devices")
+    async def devices() -> JSONResponse:
+        return JSONResponse([device.public() for device in companion.fleet])
+
+    @app.post("/devices")
+    async def add_device(body: DeviceBody) -> JSONResponse:
+        if not wire.is_device(body.device):
+            msg = "a device id has 1 to 32 of a-z, 0-9 and -, and is not 'all'"
+            raise ApiError(422, "bad_device", msg)
+        credentials = companion.credentials
+        if credentials is None:
+            msg = "this companion does not manage the broker's logins; add the device there"
+            raise ApiError(409, "no_credentials", msg)
+        # Off the loop: it hashes and writes files.
+        known = await asyncio.to_thread(credentials.known, body.device)
+        if known and not body.renew:
+            msg = f"'{body.device}' is known; with \"renew\": true it gets a new secret"
+            raise ApiError(409, "known", msg)
+        try:
+            secret = await asyncio.to_thread(credentials.add, body.device)
+        except OSError as error:
+            raise ApiError(500, "not_written", f"the login cannot be written: {error}") from None
+        broker = {"host": companion.broker.host, "port": companion.broker.port}
+        return JSONResponse({"device": body.device, "secret": secret, "broker": broker})
+
+    @app.post("/devices/{device}/say")
+    async def say(device: str, body: SayBody) -> JSONResponse:
+        turn = await companion.dispatch.say(device, body.text, body.speaker)
+        return JSONResponse(turn.public())
+
+    @app.post("/devices/{device}/do")
+    async def do(device: str, body: DoBody) -> JSONResponse:
+        return JSONResponse(await companion.dispatch.do(device, body.tool, body.args))
+
+    return _Gate(app, companion.token, companion.config.http.host, companion.config.limits)
+
+
+def _error(status: int, code: str, msg: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "msg": msg}}, status_code=status)
+
+
+class _TooBig(Exception):
+    pass
+
+
+class _Gate:
+    """What every request passes before FastAPI sees it: Host, token, size."""
+
+    def __init__(self, app: ASGIApp, token: str, host: str, limits: Any) -> None:
+        self._app = app
+        self._bearer = f"Bearer {token}".encode()
+        # Served on loopback, only requests that name loopback are meant for it: a page whose
+        # name was rebound to 127.0.0.1 still says its own name (DNS rebinding).
+        self._check_host = _is_loopback(host)
+        self._bytes_max: int = limits.request_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = dict(scope["headers"])
+        refusal = self._refusal(scope["path"], headers)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        size = 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._bytes_max:
+                raise _TooBig
+            return message
+
+        try:
+            await self._app(scope, bounded, send)
+        except _TooBig:
+            await self._too_big()(scope, receive, send)
+
+    def _refusal(self, path: str, headers: dict[bytes, bytes]) -> JSONResponse | None:
+        if self._check_host and not _names_loopback(headers.get(b"host", b"")):
+            return _error(421, "bad_host", "this server answers to localhost only")
+        given = headers.get(b"authorization", b"")
+        if path != "/healthz" and not hmac.compare_digest(given, self._bearer):
+            msg = "a header 'Authorization: Bearer <token>' is needed; the token is in run.json"
+            return _error(401, "unauthorized", msg)
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._bytes_max:
+            return self._too_big()
+        return None
+
+    def _too_big(self) -> JSONResponse:
+        return _error(413, "too_big", f"the body is over {self._bytes_max} bytes")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _names_loopback(header: bytes) -> bool:
+    try:
+        name = urlsplit(f"//{header.decode('latin-1')}").hostname
+    except ValueError:
+        return False
+    return name is not None and _is_loopback(name)

@@ -1,0 +1,423 @@
+"""The messages of ``docs/protocol.md`` as models, with their limits, topics and ids.
+
+``parse`` reads what a device sent; ``encode`` writes what it will read. ``python -m
+companion.wire`` writes a JSON Schema of each message to ``companion/schemas/``.
+
+Unknown fields are ignored: a newer device may say more than this companion understands. Types
+are strict, ``"1"`` is no number. Nothing here decides what to do about a message.
+"""
+
+import json
+import re
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticSerializationError, to_json
+
+from companion.backends.base import Call, Message, Ran
+
+MESSAGE_BYTES_MAX: Final = 4096
+TEXT_BYTES_MAX: Final = 1024
+CALLS_MAX: Final = 8
+ROUNDS_MAX: Final = 4
+SPEAKER_MAX: Final = 32
+BY_MAX: Final = 48
+BUSY_MS_MAX: Final = 10_000
+LIFE_S: Final = 30
+"""How long a command lives by default, in seconds."""
+LIFE_S_MAX: Final = 300
+RESEND_S: Final = 2.0
+"""Interval at which an unanswered command is sent again, in seconds."""
+ASK_MS_DEFAULT: Final = 20_000
+POINTS_MAX: Final = 64
+FACTS_MAX: Final = 64
+FACT_KEY_BYTES_MAX: Final = 32
+FACT_VALUE_BYTES_MAX: Final = 200
+TOOLS_MAX: Final = 64
+
+ASK_FILTER: Final = "$share/companions/gn/+/up/ask"
+PLAIN_KINDS: Final = ("status", "tools", "state", "cancel", "reply", "done", "event")
+
+_DEVICE = re.compile(r"[a-z0-9-]{1,32}")
+_RESERVED = frozenset({"all"})
+
+
+class WireError(Exception):
+    """Bytes that are not a message of the protocol, or a message that does not fit it.
+
+    ``code`` is ``bad_utf8``, ``bad_json``, ``bad_message`` or ``too_big``; ``msg`` says where
+    and what is allowed.
+    """
+
+    def __init__(self, code: str, msg: str) -> None:
+        super().__init__(f"{code}: {msg}")
+        self.code = code
+        self.msg = msg
+
+
+# -- topics and ids
+
+
+def is_device(name: str) -> bool:
+    """Whether ``name`` can be a device id."""
+    return _DEVICE.fullmatch(name) is not None and name not in _RESERVED
+
+
+def down(device: str, kind: str) -> str:
+    """The topic on which a device reads ``say``, ``do`` or ``answer``."""
+    return f"gn/{device}/down/{kind}"
+
+
+def split_up(topic: str) -> tuple[str, str] | None:
+    """``gn/<device>/up/<kind>`` → (device, kind); None for any other topic."""
+    parts = topic.split("/")
+    if len(parts) != 4 or parts[0] != "gn" or parts[2] != "up" or not is_device(parts[1]):
+        return None
+    return parts[1], parts[3]
+
+
+def new_id() -> str:
+    """A fresh command id: 6 characters, 36 random bits. It is in each of a turn's messages."""
+    return secrets.token_urlsafe(6)[:6]
+
+
+def turn_of(ask_id: str) -> str:
+    """The turn that an ask belongs to: ``k9f2ab.1`` → ``k9f2ab``."""
+    turn, dot, round_ = ask_id.rpartition(".")
+    return turn if dot and round_.isdigit() else ask_id
+
+
+# -- models
+
+
+def _bounded(limit: int) -> Any:
+    def check(text: str) -> str:
+        # Four bytes a character at most, so most texts need no encoding to know.
+        if len(text) * 4 > limit and len(text.encode()) > limit:
+            raise ValueError(f"more than {limit} bytes")
+        return text
+
+    return AfterValidator(check)
+
+
+CommandId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
+AskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,20}$")]
+Text = Annotated[str, StringConstraints(min_length=1), _bounded(TEXT_BYTES_MAX)]
+Speaker = Annotated[str, StringConstraints(max_length=SPEAKER_MAX)]
+ToolName = Annotated[str, StringConstraints(min_length=1, max_length=48)]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=32)]
+Object = dict[str, Any]
+FactKey = Annotated[str, _bounded(FACT_KEY_BYTES_MAX)]
+FactValue = Annotated[str, _bounded(FACT_VALUE_BYTES_MAX)]
+Resend = Literal["ctx", "mem", "tools"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", populate_by_name=True)
+
+
+class Say(_Model):
+    """Anyone → device: text to act on."""
+
+    id: CommandId
+    boot: int = Field(ge=0)
+    exp: int = Field(ge=0, description="Unix seconds")
+    text: Text
+    speaker: Speaker = Field("", alias="from")
+
+
+class Do(_Model):
+    """Anyone → device: one tool call, no model."""
+
+    id: CommandId
+    boot: int = Field(ge=0)
+    exp: int = Field(ge=0, description="Unix seconds")
+    tool: ToolName
+    args: Object
+
+
+class Err(_Model):
+    """A failure: a code of the protocol's table and words for people."""
+
+    code: str
+    msg: str
+
+
+class AnswerMessage(_Model):
+    """Companion → device: exactly one of the forms calls and text, failure, resend, busy, time."""
+
+    id: AskId
+    by: Annotated[str, StringConstraints(max_length=BY_MAX)] | None = None
+    calls: Annotated[tuple[tuple[ToolName, Object], ...], Field(max_length=CALLS_MAX)] = ()
+    say: Text | None = None
+    more: Literal[0, 1, 2] = 0
+    err: Err | None = None
+    resend: Annotated[tuple[Resend, ...], Field(min_length=1)] | None = None
+    busy: Annotated[int, Field(ge=1, le=BUSY_MS_MAX, description="ms")] | None = None
+    time: Annotated[int, Field(description="Unix seconds")] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "AnswerMessage":
+        forms = [self.by, self.err, self.resend, self.busy, self.time]
+        if sum(form is not None for form in forms) != 1:
+            raise ValueError("exactly one of by, err, resend, busy and time")
+        if (self.calls or self.say or self.more) and self.by is None:
+            raise ValueError("calls, say and more belong to an answer with by")
+        return self
+
+
+class Status(_Model):
+    """Device → all, retained and the will: presence, versions, health. A will has only
+    ``online`` and ``boot``."""
+
+    online: bool
+    boot: int = Field(ge=0)
+    fw: str | None = None
+    board: str | None = None
+    tools: Token | None = None
+    heap: int | None = Field(None, description="bytes free when sent")
+    up: int | None = Field(None, description="seconds since boot")
+    clock: bool | None = None
+    safe: bool | None = None
+    reset: str | None = None
+
+
+class Spec(_Model):
+    """One tool. ``args`` is a JSON Schema; a property may carry ``"x-point": true``."""
+
+    name: ToolName
+    desc: str = ""
+    args: Object
+    acts: bool
+
+
+class Tools(_Model):
+    """Device → companion, retained: the tool specs, by hash."""
+
+    hash: Token
+    specs: Annotated[tuple[Spec, ...], Field(max_length=TOOLS_MAX)]
+
+
+class PointState(_Model):
+    """A named point. ``level`` is what the pad reads, null when it cannot be read."""
+
+    pin: int
+    dir: str
+    level: int | None = None
+
+
+class State(_Model):
+    """Device → all, retained: named points and their levels. ``v`` counts changes in a boot."""
+
+    v: int
+    points: Annotated[dict[str, PointState], Field(max_length=POINTS_MAX)]
+
+
+class Ask(_Model):
+    """Device → one companion: an inference request, or with ``want: "time"`` a time request,
+    which has only ``id`` and ``want``."""
+
+    id: AskId
+    want: Literal["time"] | None = None
+    tools: str = Field("", max_length=32)
+    new: tuple[Message, ...] = ()
+    ctx: AskId | None = None
+    n: Annotated[int, Field(ge=0, le=64)] | None = None
+    mem: Token | None = None
+    facts: Annotated[dict[FactKey, FactValue], Field(max_length=FACTS_MAX)] | None = None
+    speaker: Speaker = Field("", alias="from")
+    ms: int = Field(ASK_MS_DEFAULT, ge=1, le=300_000, description="deadline, from sending")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Ask":
+        if self.want is None and not (self.new and self.tools):
+            raise ValueError("an ask has tools and at least one new message")
+        return self
+
+
+class Cancel(_Model):
+    """Device → all companions: stop an ask."""
+
+    id: AskId
+
+
+class Reply(_Model):
+    """Device → all: what a ``say`` came to. ``by`` is absent where an answer said it."""
+
+    id: CommandId
+    text: str
+    calls: tuple[Ran, ...] = ()
+    by: str | None = None
+    err: str | None = None
+
+
+class Done(_Model):
+    """Device → all: the receipt of a ``do``."""
+
+    id: CommandId
+    receipt: Object
+
+
+class Event(_Model):
+    """Device → all: something worth telling. ``n`` counts up within a boot; further fields
+    depend on ``kind``."""
+
+    model_config = ConfigDict(strict=True, extra="allow", populate_by_name=True)
+
+    kind: str
+    boot: int
+    n: int
+
+
+MODELS: Final[Mapping[str, type[_Model]]] = {
+    "say": Say,
+    "do": Do,
+    "answer": AnswerMessage,
+    "status": Status,
+    "tools": Tools,
+    "state": State,
+    "ask": Ask,
+    "cancel": Cancel,
+    "reply": Reply,
+    "done": Done,
+    "event": Event,
+}
+"""Last level of the topic → model."""
+
+M = TypeVar("M", bound=_Model)
+
+
+# -- bytes in
+
+
+def parse(kind: type[M], payload: bytes) -> M:
+    """One message from its bytes. Raises WireError."""
+    if len(payload) > MESSAGE_BYTES_MAX:
+        raise WireError("too_big", f"{len(payload)} bytes; at most {MESSAGE_BYTES_MAX}")
+    try:
+        return kind.model_validate_json(payload)
+    except ValidationError as error:
+        raise _wire_error(payload, error) from None
+
+
+def _wire_error(payload: bytes, error: ValidationError) -> WireError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] != "json_invalid":
+        where = ".".join(str(part) for part in first["loc"]) or "the message"
+        return WireError("bad_message", f"{where}: {first['msg']}")
+    try:
+        payload.decode()
+    except UnicodeDecodeError as bad:
+        return WireError("bad_utf8", f"byte {bad.start} is not UTF-8")
+    return WireError("bad_json", first["msg"])
+
+
+# -- bytes out. Plain dicts and pydantic's serialiser: what is written here is known to be valid,
+# and checking it again would cost more than writing it.
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Compact JSON in UTF-8. Raises WireError ``too_big`` or ``bad_message``."""
+    try:
+        payload = to_json(message)
+    except PydanticSerializationError as error:
+        raise WireError("bad_message", f"it cannot be written as JSON: {error}") from None
+    if len(payload) > MESSAGE_BYTES_MAX:
+        raise WireError("too_big", f"{len(payload)} bytes; at most {MESSAGE_BYTES_MAX}")
+    return payload
+
+
+def encode_say(id_: str, boot: int, exp: int, text: str, speaker: str = "") -> bytes:
+    """A ``say``. Raises WireError when a bound is passed."""
+    message: dict[str, Any] = {"id": id_, "boot": boot, "exp": exp, "text": text}
+    if speaker:
+        message["from"] = speaker
+    try:
+        Say.model_validate(message)
+    except ValidationError as error:
+        raise _wire_error(b"", error) from None
+    return encode(message)
+
+
+def encode_do(id_: str, boot: int, exp: int, tool: str, args: Object) -> bytes:
+    """A ``do``. Raises WireError."""
+    return encode({"id": id_, "boot": boot, "exp": exp, "tool": tool, "args": args})
+
+
+def encode_answer(
+    id_: str, by: str, calls: Sequence[Call] = (), say: str | None = None, more: int = 0
+) -> bytes:
+    """Calls and text; defaults are left out. Raises WireError."""
+    message: dict[str, Any] = {"id": id_, "by": by}
+    if calls:
+        message["calls"] = [(call.tool, call.args) for call in calls]
+    if say is not None:
+        message["say"] = say
+    if more:
+        message["more"] = more
+    return encode(message)
+
+
+def encode_err(id_: str, code: str, msg: str) -> bytes:
+    """A failure."""
+    return encode({"id": id_, "err": {"code": code, "msg": msg}})
+
+
+def encode_resend(id_: str, parts: Sequence[str]) -> bytes:
+    """Ask again with these parts whole."""
+    return encode({"id": id_, "resend": list(parts)})
+
+
+def encode_busy(id_: str, ms: int) -> bytes:
+    """Ask again after ``ms`` milliseconds."""
+    return encode({"id": id_, "busy": max(1, min(ms, BUSY_MS_MAX))})
+
+
+def encode_time(id_: str, unix_s: int) -> bytes:
+    """The time."""
+    return encode({"id": id_, "time": unix_s})
+
+
+def fit(text: str, limit_bytes: int) -> str:
+    """``text`` cut to the limit at a character, with an ellipsis where something is missing."""
+    raw = text.encode(errors="replace")
+    if len(raw) <= limit_bytes:
+        return raw.decode()
+    return raw[: limit_bytes - 3].decode(errors="ignore") + "…"
+
+
+# -- schemas
+
+SCHEMAS: Final = Path(__file__).parent / "schemas"
+
+
+def schema_files() -> dict[str, str]:
+    """File name → text of the JSON Schema of each message."""
+    return {
+        f"{name}.json": json.dumps(model.model_json_schema(by_alias=True), indent=2) + "\n"
+        for name, model in MODELS.items()
+    }
+
+
+def main() -> int:
+    """Write the schemas; returns the exit status."""
+    SCHEMAS.mkdir(exist_ok=True)
+    for name, text in schema_files().items():
+        (SCHEMAS / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
