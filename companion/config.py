@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from companion.backends.base import Tier
 from companion.link import BrokerUrl
-from companion.meter import Prices
+from companion.meter import Prices, Tier
 
 TIERS: Final = ("edge", "commodity", "premium")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")

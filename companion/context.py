@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from companion.backends.base import Message, Ran
+from companion.wire import Message, Ran
 
 Key: TypeAlias = tuple[str, str, str]
 """Device, speaker, turn or ask id."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-from companion.backends.base import Point, ToolSpec
-from companion.toolset import Toolset, build
+from companion.backends.base import Point
+from companion.toolset import Toolset, ToolSpec, build
 from companion.wire import State, Status, Tools, parse
 
 log = logging.getLogger(__name__)

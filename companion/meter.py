@@ -8,6 +8,10 @@ floats do, and never shows less than was spent.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal, TypeAlias
+
+Tier: TypeAlias = Literal["edge", "commodity", "premium"]
+"""Where an answer comes from: this house at no price, a cheap cloud, a fast or able one."""
 
 NANO_PER_USD = 1_000_000_000
 _PICO_PER_TOKEN_PER_USD_PER_M = 1_000_000

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from companion.backends.base import ToolSpec
-
 log = logging.getLogger(__name__)
 
 Check: TypeAlias = Callable[[Any], str | None]
@@ -32,6 +30,17 @@ _ANNOTATIONS = frozenset({"title", "description", "default", "examples", "x-poin
 
 class BadSpec(ValueError):
     """A tool spec that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the device describes it. ``args`` is a JSON Schema of an object; ``acts`` says
+    that the tool changes something."""
+
+    name: str
+    desc: str
+    args: dict[str, Any]
+    acts: bool
 
 
 @dataclass(frozen=True, slots=True)

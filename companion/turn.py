@@ -315,13 +315,15 @@ def acceptor(ask_id: str, toolset: Toolset) -> Accept:
             raise Invalid("it says and does nothing")
         if say is not None and len(say.encode(errors="replace")) > wire.TEXT_BYTES_MAX:
             raise Invalid(f"its text is over {wire.TEXT_BYTES_MAX} bytes")
+        pairs = []
         for call in calls:
             reason = toolset.wrong(call.tool, call.args)
             if reason is not None:
                 raise Invalid(reason)
+            pairs.append((call.tool, call.args))
         by = f"{backend.tier}/{backend.name}"
         try:
-            return wire.encode_answer(ask_id, by, calls, say or None, answer.more)
+            return wire.encode_answer(ask_id, by, pairs, say or None, answer.more)
         except wire.WireError as error:
             raise Invalid(error.msg) from None
 

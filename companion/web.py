@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request
@@ -15,12 +15,28 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from companion import wire
-from companion.dispatch import DispatchError
-
-if TYPE_CHECKING:
-    from companion.app import Companion
+from companion.config import Config, LimitsConfig
+from companion.dispatch import Dispatch, DispatchError
+from companion.fleet import Credentials, Fleet
+from companion.link import BrokerUrl, Link
+from companion.router import Router
+from companion.store import Store
 
 log = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """What is served: ``app.Companion``, seen from below."""
+
+    config: Config
+    token: str
+    broker: BrokerUrl
+    link: Link
+    fleet: Fleet
+    router: Router
+    dispatch: Dispatch
+    store: Store | None
+    credentials: Credentials | None
 
 
 class _Body(BaseModel):
@@ -58,7 +74,7 @@ class ApiError(Exception):
         self.msg = msg
 
 
-def create_app(companion: "Companion") -> ASGIApp:
+def create_app(companion: Service) -> ASGIApp:
     """The application. Every route but ``/healthz`` wants the companion's token."""
     app = FastAPI(title="Ganglion companion", docs_url=None, redoc_url=None)
 
@@ -75,6 +91,9 @@ def create_app(companion: "Companion") -> ASGIApp:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return _error(400, "bad_json", "the body is not valid JSON")
+        if first["loc"] == ("body",):
+            msg = "the body is a JSON object, sent with Content-Type: application/json"
+            return _error(422, "bad_message", msg)
         where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
         return _error(422, "bad_message", f"{where}: {first['msg']}")
 
@@ -150,13 +169,13 @@ class _TooBig(Exception):
 class _Gate:
     """What every request passes before FastAPI sees it: Host, token, size."""
 
-    def __init__(self, app: ASGIApp, token: str, host: str, limits: Any) -> None:
+    def __init__(self, app: ASGIApp, token: str, host: str, limits: LimitsConfig) -> None:
         self._app = app
         self._bearer = f"Bearer {token}".encode()
         # Served on loopback, only requests that name loopback are meant for it: a page whose
         # name was rebound to 127.0.0.1 still says its own name (DNS rebinding).
         self._check_host = _is_loopback(host)
-        self._bytes_max: int = limits.request_bytes
+        self._bytes_max = limits.request_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

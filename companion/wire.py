@@ -13,7 +13,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,8 +25,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticSerializationError, to_json
-
-from companion.backends.base import Call, Message, Ran
 
 MESSAGE_BYTES_MAX: Final = 4096
 TEXT_BYTES_MAX: Final = 1024
@@ -101,6 +99,18 @@ def turn_of(ask_id: str) -> str:
 
 # -- models
 
+Json: TypeAlias = dict[str, Any]
+
+Ran: TypeAlias = tuple[str, Json, Json]
+"""A call that the device ran: tool, arguments, receipt."""
+
+Message: TypeAlias = (
+    tuple[Literal["u"], str] | tuple[Literal["a"], str] | tuple[Literal["d"], tuple[Ran, ...]]
+)
+"""One message of a conversation: ``("u", text)`` a person, ``("a", text)`` the device's reply,
+``("d", ((tool, args, receipt), …))`` calls and what they read back. Told apart by the first
+element."""
+
 
 def _bounded(limit: int) -> Any:
     def check(text: str) -> str:
@@ -118,7 +128,6 @@ Text = Annotated[str, StringConstraints(min_length=1), _bounded(TEXT_BYTES_MAX)]
 Speaker = Annotated[str, StringConstraints(max_length=SPEAKER_MAX)]
 ToolName = Annotated[str, StringConstraints(min_length=1, max_length=48)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=32)]
-Object = dict[str, Any]
 FactKey = Annotated[str, _bounded(FACT_KEY_BYTES_MAX)]
 FactValue = Annotated[str, _bounded(FACT_VALUE_BYTES_MAX)]
 Resend = Literal["ctx", "mem", "tools"]
@@ -145,7 +154,7 @@ class Do(_Model):
     boot: int = Field(ge=0)
     exp: int = Field(ge=0, description="Unix seconds")
     tool: ToolName
-    args: Object
+    args: Json
 
 
 class Err(_Model):
@@ -160,7 +169,7 @@ class AnswerMessage(_Model):
 
     id: AskId
     by: Annotated[str, StringConstraints(max_length=BY_MAX)] | None = None
-    calls: Annotated[tuple[tuple[ToolName, Object], ...], Field(max_length=CALLS_MAX)] = ()
+    calls: Annotated[tuple[tuple[ToolName, Json], ...], Field(max_length=CALLS_MAX)] = ()
     say: Text | None = None
     more: Literal[0, 1, 2] = 0
     err: Err | None = None
@@ -199,7 +208,7 @@ class Spec(_Model):
 
     name: ToolName
     desc: str = ""
-    args: Object
+    args: Json
     acts: bool
 
 
@@ -267,7 +276,7 @@ class Done(_Model):
     """Device → all: the receipt of a ``do``."""
 
     id: CommandId
-    receipt: Object
+    receipt: Json
 
 
 class Event(_Model):
@@ -351,18 +360,18 @@ def encode_say(id_: str, boot: int, exp: int, text: str, speaker: str = "") -> b
     return encode(message)
 
 
-def encode_do(id_: str, boot: int, exp: int, tool: str, args: Object) -> bytes:
+def encode_do(id_: str, boot: int, exp: int, tool: str, args: Json) -> bytes:
     """A ``do``. Raises WireError."""
     return encode({"id": id_, "boot": boot, "exp": exp, "tool": tool, "args": args})
 
 
 def encode_answer(
-    id_: str, by: str, calls: Sequence[Call] = (), say: str | None = None, more: int = 0
+    id_: str, by: str, calls: Sequence[tuple[str, Json]] = (), say: str | None = None, more: int = 0
 ) -> bytes:
     """Calls and text; defaults are left out. Raises WireError."""
     message: dict[str, Any] = {"id": id_, "by": by}
     if calls:
-        message["calls"] = [(call.tool, call.args) for call in calls]
+        message["calls"] = calls
     if say is not None:
         message["say"] = say
     if more:

@@ -7,34 +7,31 @@ device's tool specs before it leaves the companion, and again on the device.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from companion.meter import Prices
+from companion.meter import Prices, Tier
+from companion.toolset import ToolSpec
+from companion.wire import Json, Message, Ran
 
-Tier: TypeAlias = Literal["edge", "commodity", "premium"]
-
-Json: TypeAlias = dict[str, Any]
-
-Ran: TypeAlias = tuple[str, Json, Json]
-"""A call that the device ran: tool, arguments, receipt."""
-
-Message: TypeAlias = (
-    tuple[Literal["u"], str] | tuple[Literal["a"], str] | tuple[Literal["d"], tuple[Ran, ...]]
-)
-"""One message of a conversation as on the wire: ``("u", text)`` a person, ``("a", text)`` the
-device's reply, ``("d", ((tool, args, receipt), …))`` calls and what they read back. Told apart
-by the first element."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """A tool as the device describes it. ``args`` is a JSON Schema of an object; ``acts`` says
-    that the tool changes something."""
-
-    name: str
-    desc: str
-    args: Json
-    acts: bool
+__all__ = [
+    "NO_USAGE",
+    "Answer",
+    "Backend",
+    "BackendError",
+    "Call",
+    "Declined",
+    "FastBackend",
+    "Json",
+    "Message",
+    "Point",
+    "Prices",
+    "Ran",
+    "Request",
+    "Tier",
+    "ToolSpec",
+    "Usage",
+    "newest_text",
+]
 
 
 @dataclass(frozen=True, slots=True)
