@@ -45,16 +45,22 @@ class UnitFile(pytest.File):
     def collect(self):
         name = self.path.stem
         for function in _functions(self.path):
-            yield UnitItem.from_parent(self, name=function, platform="micropython")
+            yield _item(self, function, "micropython")
             if name.startswith("test_codec"):
-                yield UnitItem.from_parent(self, name=function, platform="cpython")
+                yield _item(self, function, "cpython")
+
+
+def _item(parent, function: str, platform: str):
+    return UnitItem.from_parent(
+        parent, name=f"{function}[{platform}]", function=function, platform=platform
+    )
 
 
 class UnitItem(pytest.Item):
-    def __init__(self, *, platform: str, **kwargs):
+    def __init__(self, *, function: str, platform: str, **kwargs):
         super().__init__(**kwargs)
+        self.function = function
         self.platform = platform
-        self._nodeid += f"[{platform}]"
 
     def runtest(self):
         cache = self.config.stash.setdefault(_RESULTS, {})
@@ -66,16 +72,16 @@ class UnitItem(pytest.Item):
                 command = [sys.executable]
             cache[key] = run_unit(command, self.path)
         outcome = cache[key]
-        if self.name not in outcome:
-            raise UnitFailed(f"{self.name} did not run:\n{outcome['']}")
-        if outcome[self.name]:
-            raise UnitFailed(outcome[self.name])
+        if self.function not in outcome:
+            raise UnitFailed(f"{self.function} did not run:\n{outcome[''][-3000:]}")
+        if outcome[self.function]:
+            raise UnitFailed(outcome[self.function])
 
     def repr_failure(self, excinfo):
         return str(excinfo.value)
 
     def reportinfo(self):
-        return self.path, None, f"{self.path.stem}.{self.name} [{self.platform}]"
+        return self.path, None, f"{self.path.stem}.{self.name}"
 
 
 class UnitFailed(AssertionError):
@@ -89,3 +95,15 @@ def pytest_collect_file(file_path, parent):
     if file_path.parent == UNITS and file_path.name.startswith("test_"):
         return UnitFile.from_parent(parent, path=file_path)
     return None
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    # CPython must not import the units as test modules of its own.
+    if module_path.parent == UNITS:
+        return _Nothing.from_parent(parent, path=module_path)
+    return None
+
+
+class _Nothing(pytest.File):
+    def collect(self):
+        return []
