@@ -11,9 +11,11 @@ over another's connection, and the access rules confine it to its own topics.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -75,8 +77,8 @@ class EmbeddedBroker:
 
     Thread-safe; every method blocks for milliseconds.
 
-    ``folder`` is made when missing. ``port``: that one or :class:`tools.ports.PortTaken`; None: a
-    free one, kept over restarts. ``command`` starts mosquitto (default: ``runtime.mosquitto()``).
+    ``folder`` is made when missing. ``port``: that one or :class:`tools.ports.PortTaken`; None: the
+    one it had before where that is free, else a free one. ``command`` starts mosquitto (default: ``runtime.mosquitto()``).
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class EmbeddedBroker:
         # The supervisor forks mosquitto, and lives as long: see children.spawn on threads.
         self._supervisor = threading.Thread(target=self._supervise, name="broker", daemon=True)
         self._supervisor.start()
+        atexit.register(self.stop)
         self._settled.wait()
         if self._failure is not None:
             raise self._failure
@@ -133,6 +136,7 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """End mosquitto and its supervision. Safe to repeat."""
         self._stopping.set()
+        atexit.unregister(self.stop)
         if self._supervisor is not None:
             self._supervisor.join()
 
@@ -189,6 +193,12 @@ class EmbeddedBroker:
                 raise ports.PortTaken(self._wanted)
             self._launch(self._wanted)
             return
+        # Boards that still run look where the broker was.
+        previous = self._previous_port()
+        if previous is not None and ports.is_free(previous):
+            with contextlib.suppress(BrokerError):
+                self._launch(previous)
+                return
         for last in (False,) * (_TRIES_FOR_A_PORT - 1) + (True,):
             port = ports.free_port()
             try:
@@ -306,6 +316,13 @@ class EmbeddedBroker:
         path.write_text(text, encoding="utf-8")
         if self._dropped.account is not None:
             os.chown(path, *self._dropped.account)
+
+    def _previous_port(self) -> int | None:
+        with contextlib.suppress(OSError):
+            text = (self.folder / "mosquitto.conf").read_text(encoding="utf-8")
+            if found := re.search(r"^listener (\d+)", text, re.MULTILINE):
+                return int(found[1])
+        return None
 
     def _rotate_log(self) -> None:
         with contextlib.suppress(FileNotFoundError):

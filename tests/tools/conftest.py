@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import queue
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 
+from tools import runtime
 from tools.broker import EmbeddedBroker
 
 
 @pytest.fixture(scope="session")
 def mosquitto() -> list[str]:
-    on_path = shutil.which("mosquitto")
-    if on_path:
-        return [on_path]
-    from tools import runtime
-
     return runtime.mosquitto()
 
 

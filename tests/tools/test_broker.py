@@ -173,8 +173,10 @@ def test_devices_survive_a_new_start_and_services_do_not(
     with EmbeddedBroker(home / "broker", command=mosquitto) as first:
         secret = first.add("kitchen")
         service = first.add_service("companion")
+        port = first.port
     with EmbeddedBroker(home / "broker", command=mosquitto) as second:
         assert second.devices() == {"kitchen"}
+        assert second.port == port  # boards that still run look there
         assert client(second, "kitchen", secret).code() == 0
         assert client(second, *service).code() == REFUSED
 

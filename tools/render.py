@@ -1,0 +1,130 @@
+"""A turn as a person reads it: the reply, what was really done, who answered and what it cost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+class Paint:
+    """ANSI colours where they are wanted: not in pipes, with NO_COLOR, or on dumb terminals."""
+
+    def __init__(self, stream: IO[str] | None = None, on: bool | None = None) -> None:
+        stream = stream or sys.stdout
+        self.on = wants_colour(stream) if on is None else on
+        encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
+        self.unicode = encoding.startswith("utf")
+
+    def __call__(self, text: str, style: str) -> str:
+        if not self.on or not text:
+            return text
+        codes = ";".join(_CODES[word] for word in style.split())
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    def sign(self, unicode: str, ascii_: str) -> str:
+        return unicode if self.unicode else ascii_
+
+
+def wants_colour(stream: IO[str]) -> bool:
+    """https://no-color.org, TERM=dumb, and whether a person looks at all."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return stream.isatty()
+
+
+def turn_lines(turn: Mapping[str, Any], paint: Paint) -> list[str]:
+    """The reply, a line a call, and a line about who answered."""
+    reply = clean(str(turn.get("reply") or "")) or "(no reply)"
+    lines = [paint(line, "bold" if turn.get("answered") else "red") for line in reply.split("\n")]
+    lines += [call_line(call, paint) for call in turn.get("calls") or []]
+    lines.append("  " + paint(footing(turn, paint), "dim"))
+    return lines
+
+
+def call_line(call: Mapping[str, Any], paint: Paint) -> str:
+    """``✓ gpio_write pin=5 value=1 → level=1``, or ``✗ … → mismatch: …``."""
+    receipt = call.get("receipt")
+    receipt = receipt if isinstance(receipt, dict) else {"err": "internal", "msg": str(receipt)}
+    what = f"{clean(str(call.get('tool')))} {fields(call.get('args') or {})}".rstrip()
+    arrow = paint.sign("→", "->")
+    if "err" in receipt:
+        mark, style = paint.sign("✗", "FAILED"), "red"
+        facts = {k: v for k, v in receipt.items() if k not in ("err", "msg", "say")}
+        result = f"{clean(str(receipt['err']))}: {clean(str(receipt.get('msg', '')))}"
+        result += f" ({fields(facts)})" if facts else ""
+    else:
+        mark, style = paint.sign("✓", "ok"), "green"
+        facts = {k: v for k, v in receipt.items() if k != "say"}  # the reply has said it
+        result = fields(facts) or "done"
+    return f"  {paint(mark, style)} {paint(what, 'cyan')} {arrow} {paint(result, style)}"
+
+
+def fields(values: Mapping[str, Any]) -> str:
+    """``pin=5 value=1``; nested objects in braces."""
+    parts = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            text = "{" + fields(value) + "}"
+        elif isinstance(value, bool):
+            text = "true" if value else "false"
+        elif value is None:
+            text = "-"
+        else:
+            text = clean(str(value))
+            if " " in text or text == "":
+                text = f'"{text}"'
+        key = clean(str(key))
+        parts.append(f'"{key}"={text}' if " " in key else f"{key}={text}")
+    return " ".join(parts)
+
+
+def footing(turn: Mapping[str, Any], paint: Paint) -> str:
+    """``edge/commands · 7 ms · free · 265 bytes``."""
+    tier, backend = turn.get("tier"), turn.get("backend")
+    if backend:
+        who = "/".join(clean(str(part)) for part in (tier, backend) if part)
+    else:
+        who = "another companion answered" if turn.get("answered") else "nobody answered"
+    parts = [who, milliseconds(turn.get("ms") or 0), cost(turn.get("usd") or 0)]
+    tokens = turn.get("tokens") or 0
+    if tokens:
+        parts.append(f"{tokens} tokens")
+    size = int(turn.get("bytes_up") or 0) + int(turn.get("bytes_down") or 0)
+    if size:
+        parts.append(f"{size} bytes")
+    if turn.get("err"):
+        parts.append(f"error {clean(str(turn['err']))}")
+    return paint.sign(" · ", " | ").join(parts)
+
+
+def milliseconds(ms: float) -> str:
+    if ms < 10:
+        return f"{ms:.1f} ms"
+    return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1000:.1f} s"
+
+
+def cost(usd: float) -> str:
+    """USD with two digits that mean something; nothing is ``free``."""
+    if usd <= 0:
+        return "free"
+    return f"${usd:.2f}" if usd >= 0.1 else f"${usd:.2g}" if usd >= 0.0001 else f"${usd:.7f}"
+
+
+def clean(text: str) -> str:
+    """Without control characters: what devices and models write must not steer a terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def table(head: list[str], rows: list[list[str]], paint: Paint) -> list[str]:
+    """Columns as wide as their widest entry."""
+    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
+
+    def line(row: list[str]) -> str:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        return "  ".join(cells).rstrip()
+
+    return [paint(line(head), "dim"), *(line(row) for row in rows)]

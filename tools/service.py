@@ -1,0 +1,189 @@
+"""``ganglion serve``: the embedded broker and the companion in one process, until a signal.
+
+The order is what makes it safe: the lock on the state folder first, then the broker, then the
+companion, and run.json last, when everything it tells of is there. It goes the other way at the
+end, whichever way that comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from tools.problem import Problem, Usage, shown
+from tools.state import Broker, Home, Running
+
+if TYPE_CHECKING:
+    from companion.app import Companion
+    from companion.config import BrokerConfig, Config
+    from tools.broker import EmbeddedBroker
+
+log = logging.getLogger("ganglion.serve")
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_BROKER_S = 5.0  # how long the start waits for a broker before it says that there is none
+
+
+@dataclass(frozen=True)
+class Options:
+    """``broker``: URL of the user's own, ``""`` for the embedded one. Ports: 0 is a free one."""
+
+    home: Home
+    broker: str = ""
+    ca: Path | None = None
+    port: int = 0
+    http_port: int = 0
+    config: Path | None = None
+
+
+def serve(options: Options) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP. Problem when it cannot start."""
+    _log_to_stderr()
+    os.umask(0o077)  # what people said and what devices did is nobody else's to read
+    with options.home.serving():
+        config = _load(options)
+        with _broker(options, config) as (settings, embedded):
+            store = options.home.folder / "companion.db"
+            asked_port = options.http_port or config.http.port
+            config = dataclasses.replace(
+                config,
+                broker=settings,
+                http=dataclasses.replace(config.http, port=asked_port),
+                store=config.store or store,
+            )
+            from companion.app import run
+
+            run(_companion(options.home, config, embedded))
+
+
+def _load(options: Options) -> Config:
+    from companion.config import Config, ConfigError, load
+
+    if options.config is None:
+        return Config()
+    try:
+        return load(options.config)
+    except ConfigError as error:
+        raise Usage(str(error)) from error
+
+
+@contextlib.contextmanager
+def _broker(
+    options: Options, config: Config
+) -> Iterator[tuple[BrokerConfig, EmbeddedBroker | None]]:
+    """Where the companion connects: the user's broker, or an embedded one that runs meanwhile."""
+    from companion.config import BrokerConfig
+    from companion.link import BrokerUrl
+
+    if options.broker:
+        try:
+            BrokerUrl.parse(options.broker)
+        except ValueError as error:
+            raise Usage(f"--broker: {error}") from error
+        yield BrokerConfig(options.broker, options.ca), None
+        return
+    if config.broker != BrokerConfig():
+        yield config.broker, None
+        return
+    if options.ca is not None:
+        raise Usage("--ca goes with --broker; the embedded broker needs none")
+    from tools.broker import BrokerError, EmbeddedBroker
+    from tools.ports import PortTaken
+    from tools.runtime import RuntimeMissing
+
+    try:
+        embedded = EmbeddedBroker(options.home.folder / "broker", port=options.port or None)
+        embedded.start()
+    except (BrokerError, PortTaken, RuntimeMissing) as error:
+        raise Problem(str(error)) from error
+    try:
+        user, secret = embedded.add_service("companion")
+        url = f"mqtt://{quote(user)}:{quote(secret)}@{embedded.host}:{embedded.port}"
+        yield BrokerConfig(url, client_id=user), embedded
+    finally:
+        embedded.stop()
+
+
+async def _companion(home: Home, config: Config, embedded: EmbeddedBroker | None) -> None:
+    from companion.app import Companion
+    from companion.config import ConfigError
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        companion = Companion(config, embedded)
+    except ConfigError as error:
+        raise Usage(str(error)) from error
+    try:
+        try:
+            await companion.start()
+        except OSError as error:
+            raise Problem(
+                f"{error.strerror or error} (or choose another with --http-port)"
+            ) from error
+        broker = companion.broker
+        home.announce(
+            Running(
+                url=companion.url,
+                token=companion.token,
+                pid=os.getpid(),
+                broker=Broker(broker.host, broker.port, broker.tls),
+                ca=str(config.broker.ca.absolute()) if config.broker.ca else None,
+            )
+        )
+        await _say_what_is_where(home, companion, embedded, stop)
+        await stop.wait()
+        print("\nganglion: stopping", flush=True)
+    finally:
+        await companion.stop()
+
+
+async def _say_what_is_where(
+    home: Home, companion: Companion, embedded: EmbeddedBroker | None, stop: asyncio.Event
+) -> None:
+    connected = asyncio.ensure_future(companion.link.connected.wait())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({connected, stopped}, timeout=_BROKER_S, return_when=asyncio.FIRST_COMPLETED)
+    connected.cancel()
+    stopped.cancel()
+    broker = companion.broker
+    where = f"{broker.host}:{broker.port}{' (TLS)' if broker.tls else ''}"
+    if embedded is not None:
+        log_file = shown(embedded.folder / "mosquitto.log")
+        where += f" (mosquitto, pid {embedded.pid}, log {log_file})"
+    if not companion.link.connected.is_set() and not stop.is_set():
+        where += f": NOT CONNECTED: {companion.link.problem}. It keeps trying."
+    names = ", ".join(backend.name for backend in companion.router.backends)
+    print(
+        f"ganglion: broker     {where}\n"
+        f"ganglion: companion  {companion.url} (pid {os.getpid()}, answers: {names})\n"
+        f"ganglion: state      {shown(home.folder)}\n"
+        f"ganglion: next, in other terminals: `{home.command('board')}`, then "
+        f'`{home.command("say")} board "turn on pin 5"`. Ctrl-C ends this.',
+        flush=True,
+    )
+
+
+def _log_to_stderr() -> None:
+    debug = bool(os.environ.get("GANGLION_DEBUG"))
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    # Chatty at INFO and DEBUG: each request to a model, each event of the loop.
+    for name in ("httpx", "httpx2", "httpcore", "openai", "asyncio", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
