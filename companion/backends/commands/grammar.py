@@ -1,0 +1,296 @@
+"""A sentence → calls, whole or not at all.
+
+Clauses are taken one after the other from the beginning. A clause must match a row of the table
+entirely, so that every word of the sentence has been understood before anything is called; the
+first that does not makes the sentence declined, with the most useful reason that can be given.
+"""
+
+import re
+from collections.abc import Mapping
+
+from companion.backends.base import Call, Declined
+from companion.backends.commands import facts, memory
+from companion.backends.commands import vocabulary as voc
+from companion.backends.commands.handlers import HANDLERS
+from companion.backends.commands.intents import (
+    AFTER,
+    GAP,
+    HANDLER_OF,
+    REMEMBER,
+    TABLE,
+    TAIL,
+    compiler,
+)
+from companion.backends.commands.lexicon import Lexicon
+from companion.backends.commands.scan import Group, Scanned, Scanner
+from companion.backends.commands.sentence import Clause, Sentence
+from companion.backends.commands.templates import (
+    BREAK,
+    NUMBER,
+    ODD,
+    PIN,
+    POINT,
+    QUESTION,
+    RUN,
+    STOP,
+)
+from companion.backends.commands.times import CONDITIONS, find_when
+from companion.backends.commands.tokens import Kind, Token, tokenize
+
+TEXT_BYTES = 1024
+"""The bound of a ``say`` in ``docs/protocol.md``."""
+_MOST_TOKENS = 300
+_MOST_SPLITS = 12
+"""Places at which a remembered text is tried for a further command: more are no sentence."""
+
+_SEPARATORS = frozenset((",", ";", ".", "!", "?", "\n", "and", "then", "&", "+", "plus", "\u2014"))
+_HARD = frozenset((";", ".", "!", "?", "\n"))
+_REMEMBER_WORDS = frozenset("remember memorise note don't keep".split())
+_CLOSERS = frozenset("that this it please thanks".split())
+# Words with which a command begins, for finding one behind a fact.
+_VERBS = (
+    frozenset(voc.WORDS["turn"])
+    | frozenset(voc.WORDS["on_verb"])
+    | frozenset(voc.WORDS["off_verb"])
+    | frozenset(voc.WORDS["flip"])
+    | frozenset(voc.WORDS["drive"])
+    | frozenset(voc.WORDS["fetch"])
+    | frozenset("open close shut call name label forget delete remove what which is are tell "
+                "give how please could can would".split())
+)  # fmt: skip
+
+
+class Grammar:
+    """The grammar with the names of one device. Pure: same text and facts, same calls."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self.lexicon = lexicon
+        self._scanner = Scanner(compiler.codes, lexicon)
+
+    def parse(self, text: str, known: Mapping[str, str]) -> tuple[Call, ...]:
+        """The calls of ``text``, at least one and at most eight. Raises Declined."""
+        if len(text) > TEXT_BYTES or len(text.encode("utf-8", "replace")) > TEXT_BYTES:
+            raise Declined(f"that is over {TEXT_BYTES} bytes: say it shorter")
+        tokens = tokenize(text)
+        if len(tokens) > _MOST_TOKENS:
+            raise Declined("that is too long for me: say it shorter")
+        sentence = Sentence(text, tokens, self.lexicon, known)
+        if not self._remembered_at_end(sentence):
+            _Parse(self._scanner, sentence).run(0, len(tokens))
+        if not sentence.calls:
+            raise Declined("there is no request in it")
+        return tuple(sentence.calls)
+
+    def _remembered_at_end(self, s: Sentence) -> bool:
+        """ "My favourite colour is blue, remember that." """
+        words = [t.norm for t in s.tokens]
+        at = len(words) - 1
+        while at > 0 and (words[at] in _CLOSERS or words[at] in (".", "!")):
+            at -= 1
+        if at < 2 or words[at] not in ("remember", "note") or at == len(words) - 1:
+            return False
+        if words[at + 1] not in ("that", "this", "it"):
+            return False
+        end = at
+        while end > 0 and (words[end - 1] in _SEPARATORS or words[end - 1] == "please"):
+            end -= 1
+        if end == at or end == 0:
+            return False
+        if words[0] in _REMEMBER_WORDS:
+            return False
+        attempt = Sentence(s.text, s.tokens, s.lexicon, s.facts)
+        try:
+            _Parse(self._scanner, attempt).run(0, end)
+        except Declined:
+            pass
+        else:
+            raise Declined("I cannot tell whether to do or to remember that: say one of them")
+        start = 0
+        while start < end and words[start] in ("please", ",", "ok", "so", "hey", "hi"):
+            start += 1
+        memory.remember(s, s.tokens[start:end], s.tokens[start].start, s.tokens[end - 1].end)
+        return True
+
+
+class _Parse:
+    """One sentence on its way. ``splits`` is the budget of ``_MOST_SPLITS``."""
+
+    def __init__(self, scanner: Scanner, sentence: Sentence, splits: list[int] | None = None):
+        self._scanner = scanner
+        self._s = sentence
+        self._splits = splits if splits is not None else [_MOST_SPLITS]
+
+    def run(self, first: int, end: int) -> None:
+        """Take the clauses of ``tokens[first:end]``. Raises Declined."""
+        scanned = self._scanner.scan(self._s.tokens[:end], first)
+        codes = scanned.codes
+        at = begin = 0
+        while True:
+            gap = GAP.match(codes, at)
+            assert gap is not None  # it may be empty
+            if STOP in gap.group() or QUESTION in gap.group():
+                self._s.mode, self._s.loose = "", False
+                begin = gap.end()
+            at = gap.end()
+            if at == len(codes):
+                return
+            remember = REMEMBER.match(codes, at)
+            if remember is not None and self._remember(scanned, at, remember.end(), end):
+                return
+            at = self._clause(scanned, begin, at)
+
+    def _clause(self, scanned: Scanned, begin: int, at: int) -> int:
+        """One clause from ``at``; returns where it ends. ``begin`` is where its sentence does."""
+        codes = scanned.codes
+        m = TABLE.match(codes, at)
+        if m is None or m.end() == at:
+            raise Declined(self._why(scanned, at))
+        tail = TAIL.match(codes, m.end())
+        assert tail is not None  # it may be empty
+        stop = codes.find(STOP, at)
+        if stop < 0:
+            stop = len(codes)
+        polite = any(begin <= p <= stop for p in scanned.polite)
+        row = m.lastgroup
+        assert row is not None  # every row is a group
+        handler = HANDLER_OF[row]
+        clause = Clause(
+            m.group(),
+            scanned.items[at : m.end()],
+            _slot(m, at) if handler in _WITH_SLOT else None,
+            tail.group().endswith(QUESTION),
+            polite,
+        )
+        try:
+            HANDLERS[handler](self._s, clause)
+        except Declined:
+            later = self._time_or_not()
+            if later is None:
+                raise
+            raise Declined(later) from None
+        return m.end()
+
+    # --- remembering -----------------------------------------------------------------------
+
+    def _remember(self, scanned: Scanned, at: int, after: int, end: int) -> bool:
+        """A fact goes on to the end of the sentence, whatever is in it. True when it was taken;
+        False when it is a question ("do you remember my wifi name?")."""
+        s = self._s
+        start = scanned.items[after - 1].last + 1
+        while start < end and s.tokens[start].norm in ("that", "this", ":", ",", "of"):
+            start += 1
+        stop, follows = self._fact_end(start, end)
+        tokens = list(s.tokens[start:stop])
+        question = bool(tokens) and tokens[-1].norm == "?"
+        if question:
+            tokens.pop()
+            polite = any(p <= at for p in scanned.polite)
+            if not facts.says_something(tokens):
+                return False
+            if not polite:
+                raise Declined("that was a question: say it without the question mark")
+        if not tokens:
+            raise Declined("say what to remember: 'remember that my plants like mornings'")
+        memory.remember(s, tokens, tokens[0].start, tokens[-1].end)
+        if follows is not None:
+            _Parse(self._scanner, s, self._splits).run(follows, end)
+        return True
+
+    def _fact_end(self, start: int, end: int) -> tuple[int, int | None]:
+        """Where the fact that begins at ``start`` ends and where a command after it begins."""
+        words = [t.norm for t in self._s.tokens[:end]]
+        for i in range(start + 1, end):
+            if words[i - 1] not in _SEPARATORS or words[i] in _SEPARATORS:
+                continue
+            hard = any(w in _HARD for w in _run_back(words, i))
+            again = words[i] in _REMEMBER_WORDS
+            if not (again or words[i] in _VERBS or words[i] in ("pin", "gpio")):
+                continue
+            self._splits[0] -= 1
+            if self._splits[0] < 0:
+                raise Declined("I cannot tell where that fact ends: say it by itself")
+            attempt = Sentence(self._s.text, self._s.tokens, self._s.lexicon, self._s.facts)
+            try:
+                _Parse(self._scanner, attempt, self._splits).run(i, end)
+            except Declined:
+                continue
+            if not attempt.calls:
+                continue
+            if not hard and not again:
+                raise Declined("I cannot tell what to do from what to remember: say two sentences")
+            back = i
+            while words[back - 1] in _SEPARATORS:
+                back -= 1
+            # A full stop belongs to the fact as it was written, the joining word does not.
+            return back, i
+        return end, None
+
+    # --- reasons ---------------------------------------------------------------------------
+
+    def _words(self) -> list[str]:
+        return [t.norm if t.kind != Kind.QUOTE else '"' for t in self._s.tokens]
+
+    def _time_or_not(self) -> str | None:
+        """The reason that outweighs the others: a negation, a time, a condition."""
+        words = self._words()
+        for word in words:
+            if word in voc.NEGATIONS or word.endswith("n't"):
+                return f"I do only what is asked for plainly, and this has '{word}' in it"
+        when = find_when(words)
+        if when is None:
+            return None
+        start, end = when
+        tokens: list[Token] = list(self._s.tokens)
+        spoken = self._s.text[tokens[start].start : tokens[end - 1].end]
+        what = "watches for" if words[start] in CONDITIONS else "does"
+        return f"no tool of this device {what} '{spoken[:60]}'; nothing was done"
+
+    def _why(self, scanned: Scanned, at: int) -> str:
+        """Why no row matches the clause at ``at``: one plain sentence to act on."""
+        plain = self._time_or_not()
+        if plain is not None:
+            return plain
+        codes = scanned.codes
+        end = next((i for i in range(at, len(codes)) if codes[i] in BREAK + STOP), len(codes))
+        part = list(zip(codes[at:end], scanned.items[at:end], strict=True))
+        for code, item in part:
+            spoken = self._s.spoken(item.first, item.last)[:40]
+            if code in (RUN, ODD) and self._unknown(item.payload):
+                return f"I don't understand '{spoken}'"
+        for code, item in part:
+            if item.payload in ("pin", "pins", "gpio", "io"):
+                return "say which pin, by number"
+            if code == NUMBER and codes.find(PIN) < 0 and codes.find(POINT) < 0:
+                return f"I don't know what {item.payload} is: a pin is called 'pin {item.payload}'"
+        if any(isinstance(item.payload, Group) or code in (PIN, POINT) for code, item in part):
+            return "I don't know what to do there: say turn on, turn off, toggle or read"
+        return "I know no such request"
+
+    def _unknown(self, payload: object) -> bool:
+        words = getattr(payload, "words", ())
+        try:
+            return not words or self._s.lexicon.find(words) is None
+        except Declined:
+            return False
+
+
+_WITH_SLOT = frozenset(("name", "name_in", "name_out", "name_the", "recall", "recall_own",
+                        "forget_fact", "forget", "rename"))  # fmt: skip
+_SLOTS = [name for name in TABLE.groupindex if name.startswith("n")]
+
+
+def _slot(m: "re.Match[str]", at: int) -> tuple[int, int] | None:
+    """Where among the clause's items its free slot is."""
+    for name in _SLOTS:
+        start, end = m.span(name)
+        if start >= 0:
+            return start - at, end - at
+    return None
+
+
+def _run_back(words: list[str], i: int) -> list[str]:
+    """The separators right before ``i``."""
+    j = i
+    while j > 0 and words[j - 1] in _SEPARATORS:
+        j -= 1
+    return words[j:i]
