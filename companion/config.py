@@ -156,7 +156,7 @@ class _Table:
         self._asked.append(name)
         return self.get(name, kind, None) if name in self._data else None
 
-    def number(self, name: str, kind: type[T], default: T, least: float, most: float) -> T:
+    def number(self, name: str, kind: type[T], default: T | None, least: float, most: float) -> T:
         value = self.get(name, kind, default)
         if not least <= cast(float, value) <= most or math.isnan(cast(float, value)):
             raise _Wrong(self.key(name), f"from {least:g} to {most:g} is allowed, not {value}")
@@ -257,7 +257,7 @@ def _backend(table: _Table) -> OpenAIConfig:
         tier=cast(Tier, table.choice("tier", TIERS, "commodity")),
         key_env=table.optional("key_env", str),
         key_file=table.path("key_file"),
-        prices=_prices(table.table("prices")) if table.has("prices") else None,
+        prices=_prices(table),
         timeout_s=table.number("timeout_s", float, 60.0, 0.1, 600),
         extra=table.get("extra", dict, {}),
     )
@@ -267,17 +267,18 @@ def _backend(table: _Table) -> OpenAIConfig:
     return config
 
 
-def _prices(table: _Table) -> Prices:
-    def price(name: str, default: float | None) -> float:
-        value = table.get(name, float, default)
-        if not 0 <= value <= 10_000:
-            raise _Wrong(table.key(name), f"USD per million tokens, 0 to 10000, not {value}")
-        return value
-
-    uncached = price("input", None)
-    prices = Prices.per_million(uncached, price("output", None), price("cached", uncached))
-    table.done()
-    return prices
+def _prices(table: _Table) -> Prices | None:
+    """USD per million tokens, as providers publish them. All or nothing but for ``cached``,
+    which is as dear as the rest unless it is said."""
+    names = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_usd_per_mtok")
+    if not any(table.has(name) for name in names):
+        for name in names:
+            table.optional(name, float)
+        return None
+    uncached = table.number(names[0], float, None, 0, 10_000)
+    out = table.number(names[1], float, None, 0, 10_000)
+    cached = table.number(names[2], float, uncached, 0, 10_000)
+    return Prices.per_million(uncached, out, cached)
 
 
 def _order(table: _Table, names: Sequence[str]) -> tuple[str, ...]:

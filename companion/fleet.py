@@ -97,9 +97,14 @@ class Fleet:
         return self._devices.get(device)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Hear of presence; the function returned stops it."""
+        """Hear of presence; the function returned stops it, and may be called again."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
 
     def toolset(self, device: str, hash_: str) -> Toolset | None:
         """The specs under that hash, None when this companion does not hold them."""

@@ -169,7 +169,9 @@ def _compile_string(schema: dict[str, Any], rest: set[str]) -> Check | None:
     shortest = schema.get("minLength", 0)
     longest = schema.get("maxLength", math.inf)
     allowed = schema.get("enum")
-    if allowed is not None and not all(isinstance(a, str) for a in allowed):
+    if allowed is not None and not _all(allowed, lambda a: isinstance(a, str)):
+        return None
+    if not (_is_number(shortest) and (longest == math.inf or _is_number(longest))):
         return None
 
     def string(value: Any) -> str | None:
@@ -190,7 +192,9 @@ def _compile_number(schema: dict[str, Any], rest: set[str], whole: bool) -> Chec
     least = schema.get("minimum", -math.inf)
     most = schema.get("maximum", math.inf)
     allowed = schema.get("enum")
-    if allowed is not None and not all(_is_number(a) for a in allowed):
+    if allowed is not None and not _all(allowed, _is_number):
+        return None
+    if not all(_is_number(schema[b]) for b in ("minimum", "maximum") if b in schema):
         return None
     kind = "a whole number" if whole else "a number"
 
@@ -208,6 +212,11 @@ def _compile_number(schema: dict[str, Any], rest: set[str], whole: bool) -> Chec
     return number
 
 
+def _all(items: Any, fits: Callable[[Any], bool]) -> bool:
+    """Whether this is a list with something in it, each of which fits."""
+    return isinstance(items, list) and bool(items) and all(map(fits, items))
+
+
 def _is_number(value: Any) -> bool:
     # JSON has no NaN; a bool is an int to Python and none to JSON.
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -221,7 +230,9 @@ def _compile_object(schema: dict[str, Any], rest: set[str]) -> Check | None:
     properties = schema.get("properties", {})
     required = schema.get("required", [])
     extra = schema.get("additionalProperties", True)
-    if not isinstance(extra, bool) or not all(isinstance(r, str) for r in required):
+    if not (isinstance(extra, bool) and isinstance(properties, dict)):
+        return None
+    if required and not _all(required, lambda r: isinstance(r, str)):
         return None
     checks: dict[str, Check] = {}
     for name, child in properties.items():
