@@ -7,8 +7,8 @@ from typing import Final, Generic, TypeVar
 from companion.backends.base import Answer, Call, Declined, Point, Request, Tier, ToolSpec
 from companion.backends.commands.grammar import Grammar
 from companion.backends.commands.lexicon import Lexicon
-from companion.backends.commands.specs import Toolset
 from companion.meter import Prices
+from companion.toolset import Toolset, build
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -60,7 +60,9 @@ class CommandsBackend:
         try:
             calls = grammar.parse(request.text, request.facts)
             for call in calls:
-                tools.check(call)
+                wrong = tools.wrong(call.tool, call.args)
+                if wrong is not None:
+                    raise Declined(f"this device takes no such call: {wrong}")
             result.calls = calls
         except Declined as declined:
             result.reason = declined.reason
@@ -91,7 +93,7 @@ class CommandsBackend:
         key = tuple(f"{s.name} {s.acts} {s.args}" for s in specs)
         tools = self._toolsets.get(key)
         if tools is None:
-            tools = Toolset(specs)
+            tools = build("", specs, self.name)
             self._toolsets.put(key, tools)
         self._by_tools.put(id(specs), (specs, tools))
         return tools

@@ -15,35 +15,37 @@ no stored state is needed to find a fact again:
 from collections.abc import Mapping, Sequence
 
 from companion.backends.commands.tokens import Kind, Token
+from companion.backends.commands.words import wordset
 
 KEY_BYTES = 32
 VALUE_BYTES = 200
 """Bounds of ``docs/protocol.md``, in UTF-8 bytes."""
-_KEY_WORDS = 3
+KEY_WORDS = 3
+"""More would be a sentence again, and asked for in other words."""
 
-_COPULA = frozenset("is are was were = : means equals".split())
-_AUXILIARY = frozenset(
+_COPULA = wordset("is are was were = : means equals")
+_AUXILIARY = wordset(
     "am be been has have had do does did will would can could should shall may might must "
-    "don't doesn't won't can't didn't isn't aren't never always usually often 've ".split()
+    "don't doesn't won't can't didn't isn't aren't never always usually often 've "
 )
-_VERBS = frozenset(
-    """like love hate prefer need want enjoy dislike despise mind eat drink sleep live work wake get
-    go come leave arrive start begin end finish open close run grow die bloom hang sit stand
+_VERBS = wordset("""
+    like love hate prefer need want enjoy dislike despise mind eat drink sleep live work wake
+    get go come leave arrive start begin end finish open close run grow die bloom hang sit stand
     lie stay keep hold take make use give call speak drive ride play watch read write cost weigh
     measure contain belong visit feed water walk bark bite sing hide know see hear feel smell
     taste think say tell expire break stop turn switch happen fall rise move look seem sound own
     buy sell pay send carry wear fear miss share study teach train love collect charge leak
-    depend come tolerate thrive hibernate sing celebrate""".split()
-)
-_EMPTY = frozenset(
-    """a an the my our your his her their its this that these those of in on at to for from with
-    by and or i we you he she it they me us him them there here so very really also too not no
-    just about some any all be as s 's""".split()
-)
-_PEOPLE = frozenset("i we you he she it they there this that".split())
+    depend come tolerate thrive hibernate sing celebrate
+    """)
+_EMPTY = wordset("""
+    a an the my our your his her their its this that these those of in on at to for from with by
+    and or i we you he she it they me us him them there here so very really also too not no just
+    about some any all be as s 's
+    """)
+_PEOPLE = wordset("i we you he she it they there this that")
 _LINKS = _COPULA | _AUXILIARY
 _OWN = frozenset(("my", "our"))
-_LEAD = frozenset("that this the a an my our , :".split())
+_LEAD = wordset("that this the a an my our , :")
 
 
 def is_verb(word: str) -> bool:
@@ -72,7 +74,10 @@ def key_of(tokens: Sequence[Token]) -> str:
 def key_of_phrase(tokens: Sequence[Token]) -> str:
     """The key of a thing that is asked for ("my wifi name"): the same as that of a statement with
     this subject."""
-    return _phrase(_words(tokens))
+    words = _words(tokens)
+    while words and words[-1] in _COPULA:  # "do you remember what my wifi name is"
+        del words[-1]
+    return _phrase(words)
 
 
 def key_of_question(tokens: Sequence[Token]) -> str:
@@ -87,12 +92,17 @@ def says_something(tokens: Sequence[Token]) -> bool:
     words = [t.norm for t in tokens]
     if any(t.kind in (Kind.NUMBER, Kind.QUOTE) for t in tokens):
         return len(words) > 1
-    return any(is_verb(w) for w in words[1:]) or len(_content(words)) > _KEY_WORDS
+    return any(is_verb(w) for w in words[1:]) or len(_content(words)) > KEY_WORDS
 
 
 def is_own(tokens: Sequence[Token]) -> bool:
     """Whether it is about something of the person's ("my plants", "our bins")."""
     return any(t.norm in _OWN for t in tokens)
+
+
+def content_of(tokens: Sequence[Token]) -> list[str]:
+    """The words that say something."""
+    return _content([t.norm for t in tokens])
 
 
 def stored_key(key: str, facts: Mapping[str, str]) -> str:
@@ -153,7 +163,7 @@ def _phrase(words: Sequence[str]) -> str:
         at = words.index("of")
         if words[at + 1 : at + 2] and words[at + 1] in _OWN:
             words = words[at + 1 :] + words[:at]
-    return _joined(_content(words)[:_KEY_WORDS])
+    return _joined(_content(words)[:KEY_WORDS])
 
 
 def _content(words: Sequence[str]) -> list[str]:

@@ -7,13 +7,13 @@ first that does not makes the sentence declined, with the most useful reason tha
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from companion.backends.base import Call, Declined
 from companion.backends.commands import facts, memory
 from companion.backends.commands import vocabulary as voc
-from companion.backends.commands.handlers import HANDLERS
+from companion.backends.commands.handlers import ACTING, HANDLERS
 from companion.backends.commands.intents import (
-    AFTER,
     GAP,
     HANDLER_OF,
     REMEMBER,
@@ -36,6 +36,7 @@ from companion.backends.commands.templates import (
 )
 from companion.backends.commands.times import CONDITIONS, find_when
 from companion.backends.commands.tokens import Kind, Token, tokenize
+from companion.backends.commands.words import wordset
 
 TEXT_BYTES = 1024
 """The bound of a ``say`` in ``docs/protocol.md``."""
@@ -45,8 +46,8 @@ _MOST_SPLITS = 12
 
 _SEPARATORS = frozenset((",", ";", ".", "!", "?", "\n", "and", "then", "&", "+", "plus", "\u2014"))
 _HARD = frozenset((";", ".", "!", "?", "\n"))
-_REMEMBER_WORDS = frozenset("remember memorise note don't keep".split())
-_CLOSERS = frozenset("that this it please thanks".split())
+_REMEMBER_WORDS = wordset("remember memorise note don't keep")
+_CLOSERS = wordset("that this it please thanks")
 # Words with which a command begins, for finding one behind a fact.
 _VERBS = (
     frozenset(voc.WORDS["turn"])
@@ -55,8 +56,8 @@ _VERBS = (
     | frozenset(voc.WORDS["flip"])
     | frozenset(voc.WORDS["drive"])
     | frozenset(voc.WORDS["fetch"])
-    | frozenset("open close shut call name label forget delete remove what which is are tell "
-                "give how please could can would".split())
+    | wordset("open close shut call name label forget delete remove what which is are tell "
+                "give how please could can would")
 )  # fmt: skip
 
 
@@ -180,6 +181,17 @@ class _Parse:
         while start < end and s.tokens[start].norm in ("that", "this", ":", ",", "of"):
             start += 1
         stop, follows = self._fact_end(start, end)
+        if any(t.norm in ("pin", "gpio") for t in s.tokens[start : start + 8]):
+            # "remember that pin 5 is the kitchen light" gives a name.
+            attempt = Sentence(s.text, s.tokens, s.lexicon, s.facts, s.calls.copy())
+            self._splits[0] -= 1
+            with suppress(Declined):
+                _Parse(self._scanner, attempt, self._splits).run(start, stop)
+                if all(c.tool == "point_set" for c in attempt.calls[len(s.calls) :]):
+                    s.calls, s.last, s.named = attempt.calls, attempt.last, attempt.named
+                    if follows is not None:
+                        _Parse(self._scanner, s, self._splits).run(follows, end)
+                    return True
         tokens = list(s.tokens[start:stop])
         question = bool(tokens) and tokens[-1].norm == "?"
         if question:
@@ -213,9 +225,10 @@ class _Parse:
             try:
                 _Parse(self._scanner, attempt, self._splits).run(i, end)
             except Declined:
-                continue
-            if not attempt.calls:
-                continue
+                if not self._commands(i, end):
+                    continue
+                if hard:
+                    raise
             if not hard and not again:
                 raise Declined("I cannot tell what to do from what to remember: say two sentences")
             back = i
@@ -224,6 +237,12 @@ class _Parse:
             # A full stop belongs to the fact as it was written, the joining word does not.
             return back, i
         return end, None
+
+    def _commands(self, start: int, end: int) -> bool:
+        """Whether what begins at ``start`` has the form of a command, whatever it names."""
+        codes = self._scanner.scan(self._s.tokens[:end], start).codes
+        m = TABLE.match(codes)
+        return m is not None and HANDLER_OF[m.lastgroup or ""] in ACTING
 
     # --- reasons ---------------------------------------------------------------------------
 
@@ -237,7 +256,7 @@ class _Parse:
             if word in voc.NEGATIONS or word.endswith("n't"):
                 return f"I do only what is asked for plainly, and this has '{word}' in it"
         when = find_when(words)
-        if when is None:
+        if when is None or (when[0] == 0 and words[0] in voc.ASKING):
             return None
         start, end = when
         tokens: list[Token] = list(self._s.tokens)
@@ -262,6 +281,10 @@ class _Parse:
                 return "say which pin, by number"
             if code == NUMBER and codes.find(PIN) < 0 and codes.find(POINT) < 0:
                 return f"I don't know what {item.payload} is: a pin is called 'pin {item.payload}'"
+        if any(item.payload == "or" for _, item in part):
+            return "'or' leaves it open: say which one"
+        if any(item.payload in voc.ASKING for _, item in part[:2]):
+            return "I can tell what is on or off now, the time and what I was told; not that"
         if any(isinstance(item.payload, Group) or code in (PIN, POINT) for code, item in part):
             return "I don't know what to do there: say turn on, turn off, toggle or read"
         return "I know no such request"
@@ -274,8 +297,10 @@ class _Parse:
             return False
 
 
-_WITH_SLOT = frozenset(("name", "name_in", "name_out", "name_the", "recall", "recall_own",
-                        "forget_fact", "forget", "rename"))  # fmt: skip
+_WITH_SLOT = wordset(
+    "name name_in name_out name_the name_more rename_pin rename recall recall_own forget_fact "
+    "forget"
+)
 _SLOTS = [name for name in TABLE.groupindex if name.startswith("n")]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from companion.backends.commands import memory, naming, pins
 from companion.backends.commands.sentence import Clause, Sentence
+from companion.backends.commands.words import wordset
 
 Handler = Callable[[Sentence, Clause], None]
 
@@ -37,6 +38,8 @@ HANDLERS: dict[str, Handler] = {
     "name_in": naming.name_in,
     "name_out": naming.name_out,
     "name_the": naming.name_the,
+    "name_more": naming.name_more,
+    "rename_pin": naming.rename_pin,
     "rename": naming.rename,
     "forget_name": naming.forget_name,
     "time": _time,
@@ -48,3 +51,9 @@ HANDLERS: dict[str, Handler] = {
     "forget_fact": memory.forget_fact,
     "forget": memory.forget,
 }
+
+# Of these a clause is told from a part of a fact by its form alone.
+ACTING = wordset(
+    "write write_on write_off open close toggle name name_in name_out forget_name forget "
+    "forget_fact forget_all rename rename_pin"
+)

@@ -50,8 +50,10 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             (write | output | send) [{the}] {level} (to | on | at) {targets}
             (write | output) {targets} [to | =] {level}
             {targets} (= | to | : | 's {reading} =) {level}
-            (have | want | need | get | i want | i need | we want | we need | i would like) {targets} [to be] [turned | switched] {onoff}
-            (make | get) sure [{the}] {targets} (is | are | 's) [turned | switched | set] [to] {state}
+            (have | want | need | get | i want | i need | we want | we need | i would like)
+                {targets} [to be] [turned | switched] {onoff}
+            (make | get) sure [{the}] {targets} (is | are | 's) [turned | switched | set] [to]
+                {state}
             ensure [{the}] {targets} (is | are | 's) [turned | switched | set] [to] {state}
             {targets} (should | must) be [turned | switched | set] [to] {onoff}
             """,
@@ -107,7 +109,8 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             what {be} [current] {reading} {of} {targets}
             what {be} {targets} 's [current] {reading}
             what {reading} ({be} | does | do) {targets} [have | at | in | on]
-            (what | what [{the}] {reading}) ({be} | 's) {targets} (at | doing | reading | showing | set to | in)
+            (what | what [{the}] {reading}) ({be} | 's) {targets} (at | doing | reading |
+                showing | set to | in)
             what (does | do) {targets} (read | say | show)
             [{the}] [current] {reading} {of} {targets}
             {targets} ['s] [current] {reading} [report | check]
@@ -126,8 +129,11 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
         (
             "read_if",
             """
-            (check | see | verify | confirm | find out | look | test) [if | whether | that | to see if | to see whether] {targets} {be} [turned | switched | set] {state} [{or_state}]
-            (tell (me | us) | let (me | us) know | know | do you know | say | see | wonder) (if | whether) {targets} {be} [turned | switched | set] {state} [{or_state}]
+            (check | see | verify | confirm | find out | look | test) [if | whether | that | to
+                see if | to see whether] {targets} {be} [turned | switched | set] {state}
+                [{or_state}]
+            (tell (me | us) | let (me | us) know | know | do you know | say | see | wonder) (if
+                | whether) {targets} {be} [turned | switched | set] {state} [{or_state}]
             (check | see | tell me) (if | whether) {targets} {be} on [or off]
             """,
         ),
@@ -135,26 +141,32 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             "which",
             """
             (what | which) {be} {state}
-            (what | which) [of {the}] (points | pins | outputs | inputs | things | devices | gpio | ones) {be} [turned | switched | set | currently] {state}
-            (what | which) (points | pins | outputs | inputs | things | devices | gpio) (do you have | have you got | do you know | are there | do we have)
+            (what | which) [of {the}] (points | pins | outputs | inputs | things | devices |
+                gpio | ones) {be} [turned | switched | set | currently] {state}
+            (what | which) (points | pins | outputs | inputs | things | devices | gpio) (do you
+                have | have you got | do you know | are there | do we have)
             (what | which) {be} [{the}] (points | pins | outputs | inputs | devices)
             what {be} turned {onoff}
             (tell | show) me (what | which) {be} {state}
             {be} (something | anything) {state}
-            [list | show | show me | give me | tell me | read | check | what {be} | report] [{the}] (points | outputs | inputs | pins)
-            [show | read | tell me | give me | report] [{the}] ({reading} of) [{the}] (points | outputs | inputs | pins | gpio | board)
+            [list | show | show me | give me | tell me | read | check | what {be} | report]
+                [{the}] (points | outputs | inputs | pins)
+            [show | read | tell me | give me | report] [{the}] ({reading} of) [{the}] (points |
+                outputs | inputs | pins | gpio | board)
             (points | pin | pins | gpio) (status | state | states | list | overview)
             """,
         ),
-        ("which_group", "(what | which) [of {the}] {target} {be} [turned | switched | set] {state}"),
+        ("which_group", "(what | which) [of {the}] {target} {be} [turned | switched] {state}"),
         ("read", "what {be} {known}"),
         # --- names -------------------------------------------------------------------------
         (
             "name_in",
             """
             {pin} is {the} input (called | named | labelled | labeled | for | :) {name}
-            (use | make | set | set up | configure | treat | define) {pin} [as | to be] {the} input (called | named | labelled | labeled | for | :) {name}
-            (use | make | set | set up | configure | treat | define) {pin} as input (called | named | labelled | labeled | for | :) {name}
+            (use | make | set | set up | configure | treat | define) {pin} [as | to be] {the}
+                input (called | named | labelled | labeled | for | :) {name}
+            (use | make | set | set up | configure | treat | define) {pin} as input (called |
+                named | labelled | labeled | for | :) {name}
             (call | name | label) {pin} {name} as [{the}] input
             (call | name | label) {pin} {name} {and} [{it} is] [as] {the} input
             (call | name | label) [{the}] input {pin} [as] {name}
@@ -170,8 +182,10 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             "name_out",
             """
             {pin} is {the} output (called | named | labelled | labeled | for | :) {name}
-            (use | make | set | set up | configure | treat | define) {pin} [as | to be] {the} output (called | named | labelled | labeled | for | :) {name}
-            (use | make | set | set up | configure | treat | define) {pin} as output (called | named | labelled | labeled | for | :) {name}
+            (use | make | set | set up | configure | treat | define) {pin} [as | to be] {the}
+                output (called | named | labelled | labeled | for | :) {name}
+            (use | make | set | set up | configure | treat | define) {pin} as output (called |
+                named | labelled | labeled | for | :) {name}
             (call | name | label) {pin} {name} as [{the}] output
             (call | name | label) {pin} {name} {and} [{it} is] [as] {the} output
             (call | name | label) [{the}] output {pin} [as] {name}
@@ -185,28 +199,34 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             "name",
             """
             (call | name | label | christen | dub | nickname) {pin} [as | :] {name}
-            (save | store | define | register | remember) {pin} as {name}
+            [save | store | define | register | know] {pin} as {name}
             (give | set) {pin} {the} name [of | :] {name}
-            (set | change) {the} name of {pin} to {name}
-            (set | change) {pin} 's name to {name}
+            set {the} name of {pin} to {name}
+            set {pin} 's name to {name}
             {pin} 's name is {name}
             {the} name of {pin} is {name}
-            {pin} is (called | named | labelled | labeled | known as | connected to | wired to | wired up to | attached to | hooked up to | for | linked to) {name}
+            {pin} is (called | named | labelled | labeled | known as | connected to | wired to |
+                wired up to | attached to | hooked up to | for | linked to) {name}
             {pin} (means | controls | drives | runs | powers | switches | operates | = | :) {name}
             {pin} will be [called | named | known as] {name}
             (use | make) {pin} (for | as | the) {name}
-            {name} is (on | at | connected to | wired to | wired up to | attached to | hooked up to | plugged into | linked to | controlled by | driven by) {pin}
+            {name} is (on | at | connected to | wired to | wired up to | attached to | hooked up
+                to | plugged into | linked to | controlled by | driven by) {pin}
             {name} (means | = | hangs off | lives on | sits on | goes on) {pin}
             there is {name} (on | connected to | attached to | wired to) {pin}
-            i (connected | attached | wired | wired up | plugged | hooked up | put) {name} (to | up to | on | into | at) {pin}
-            i (have | 've) (connected | attached | wired | plugged | hooked up | put) {name} (to | on | into) {pin}
-            (add | create | define | make) [{the}] point [called | named] {name} (on | at | for | as | with) {pin}
+            i (connected | attached | wired | wired up | plugged | hooked up | put) {name} (to |
+                up to | on | into | at) {pin}
+            i (have | 've) (connected | attached | wired | plugged | hooked up | put) {name} (to
+                | on | into) {pin}
+            (add | create | define | make) [{the}] point [called | named] {name} (on | at | for
+                | as | with) {pin}
             assign {name} to {pin}
             (define | add) {name} (as | on | to be) {pin}
             """,
         ),
         # Without "the" it could be a state ("pin 5 is broken").
         ("name_the", "{pin} is {name}\n {name} is {pin}"),
+        ("rename_pin", "change {the} name of {pin} to {name}\n change {pin} 's name to {name}"),
         (
             "rename",
             """
@@ -221,7 +241,9 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             what {the} time [is] [it]
             what time is it [on your clock | today]
             what time do you (have | make it)
-            (what is | tell me | give me | show me | check | get | read | know | do you know | have you got | do you have | got | you got) [{the}] [current | local] (time | date | day) [is it | it is | is today] [today] [and] [date | time]
+            (what is | tell me | give me | show me | check | get | read | know | do you know |
+                have you got | do you have | got | you got) [{the}] [current | local] (time | date |
+                day) [is it | it is | is today] [today] [and] [date | time]
             (tell me | do you know | know) what (time | day | date) (it is | is it) [today]
             what (day | date) is (it | today) [today]
             what is (today | today 's) [date | day]
@@ -244,18 +266,27 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             how is it going
             how is {the} (board | device | chip | system | health) [doing]
             how is everything
-            are you (ok | well | fine | healthy | alive | up | online | good | awake | working | running | there | in good health) [today]
+            are you (ok | well | fine | healthy | alive | up | online | good | awake | working |
+                running | there | in good health) [today]
             are you feeling (ok | well | fine | good)
             you ok
             {be} {the} (board | device | chip) (ok | healthy | alive | up | online)
-            [what is | give me | show me | show | check | tell me | get | report | run] [{the}] [system | board | device | chip | self] (health | uptime | diagnostics | vitals | heap) [check | report | status | info]
-            [what is | give me | show me | show | check | tell me | get | report] [{the}] [system | board | device | chip | your] (status | state) [report | please]
-            [what is | check | show] {the} (health | uptime) of {the} (board | device | chip | system)
+            [what is | give me | show me | show | check | tell me | get | report | run] [{the}]
+                [system | board | device | chip | self] (health | uptime | diagnostics | vitals |
+                heap) [check | report | status | info]
+            [what is | give me | show me | show | check | tell me | get | report] [{the}]
+                [system | board | device | chip | your] (status | state) [report | please]
+            [what is | check | show] {the} (health | uptime) of {the} (board | device | chip |
+                system)
             tell me how you are [doing | feeling]
             (run | do) {the} (health | self) (check | test)
-            how much [free | spare] (memory | ram | heap | flash | space | storage) (is | do you have | have you got | is there) [free | left | available | remaining] [on {the} (board | device | chip)]
-            how much (memory | ram | heap | flash | space | storage) (is | do you have | have you got) [still] (free | left | available | remaining | in use)
-            [what is | show | show me | check | how is] {the} [free] (memory | heap | ram | flash) [usage | status | left | free]
+            how much [free | spare] (memory | ram | heap | flash | space | storage) (is | do you
+                have | have you got | is there) [free | left | available | remaining] [on {the}
+                (board | device | chip)]
+            how much (memory | ram | heap | flash | space | storage) (is | do you have | have
+                you got) [still] (free | left | available | remaining | in use)
+            [what is | show | show me | check | how is] {the} [free] (memory | heap | ram |
+                flash) [usage | status | left | free]
             (free | available) (memory | ram | heap | flash | space)
             (memory | ram | heap | flash) (usage | free | left | status)
             how long have you been (up | running | on | awake | alive | online | going)
@@ -275,8 +306,10 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             what is in your memory
             what (facts | things) do you (remember | know) [about me]
             what have you (remembered | stored | saved | memorised | noted)
-            (list | show | show me | tell me | give me | read) [{the}] (memory | memories | facts | notes) [you have | you remember | about me]
-            (list | show | show me | tell me) ({all} you | what you | everything you) (remember | know | have remembered) [about me]
+            (list | show | show me | tell me | give me | read) [all] [{the}] (memory | memories
+                | facts | notes) [you have | you remember | about me]
+            (list | show | show me | tell me) ({all} you | what you | everything you) (remember
+                | know | have remembered) [about me]
             (list | show | show me | tell me) {all} about me
             do you (remember | know) (anything | something) [about me]
             do you remember {all} about me
@@ -302,32 +335,37 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             (tell me | remind me | what) about {free}
             (tell | remind) me [of | what | when | where | who] {free}
             (recall | look up) {free}
-            (what | who | when | where | which | how) {free}
+            (what | who | when | where | which) {free}
             """,
         ),
         (
             "forget_all",
             """
-            (forget | delete | erase | clear | wipe | remove) [out | about] {all} [you (know | remember) [about me]]
-            (forget | delete | erase | clear | wipe | reset) [out] [{the}] (memory | memories | facts | notes | points | names)
+            (forget | delete | erase | clear | wipe | remove) [out | about] {all} [you (know |
+                remember) [about me]]
+            (forget | delete | erase | clear | wipe | reset) [out] [all] [{the}] (memory |
+                memories | facts | notes | points | names)
             (forget | delete | erase | clear) what you (know | remember) [about me]
             """,
         ),
         (
             "forget_name",
             """
-            (forget | delete | remove | drop | clear) [{the}] (name | names | point | label | alias) [of | for | called | named | on] {targets}
+            (forget | delete | remove | drop | clear) [{the}] (name | names | point | label |
+                alias) [of | for | called | named | on] {targets}
             (forget | delete | remove | drop | clear) {targets} 's name
-            (forget | delete | remove) {targets} (name | point)
+            (forget | delete | remove) {known} (name | point)
             (unname | unlabel) {targets}
             """,
         ),
         (
             "forget_fact",
             """
-            (forget | delete | remove | erase) [{the}] (fact | facts | memory | note | notes | everything | {all}) (about | called | on | of | that) {free}
+            (forget | delete | remove | erase) [{the}] (fact | facts | memory | note | notes |
+                everything | {all}) (about | called | on | of | that) {free}
             (forget | delete | erase) (what (i | we) (said | told you) about | about) {free}
-            (forget | delete | erase) ({all} | what) (i | we | you) (said | told you | know | remember) about {free}
+            (forget | delete | erase) ({all} | what) (i | we | you) (said | told you | know |
+                remember) about {free}
             """,
         ),
         ("forget", "(forget | delete | remove | erase) {free}"),
@@ -335,8 +373,10 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
         ("elliptic", "{targets} [to] {level_word}\n {targets} {adjective} {question}"),
         ("statement", "{targets} {be} [turned | switched | set] {state}"),
         ("inherit", "{targets}"),
+        ("name_more", "{pin} [:] {name}"),
     )
-    for template in block.strip().splitlines()
+    # A row goes on where the next line is indented deeper.
+    for template in re.sub(r"\n {16,}", " ", block).strip().splitlines()
 )  # fmt: skip
 
 compiler: Final = Compiler(voc.WORDS, SLOTS)
@@ -346,7 +386,7 @@ TABLE: Final = compiler.table((template for _, template in ROWS), AFTER)
 HANDLER_OF: Final = {f"r{i}": handler for i, (handler, _) in enumerate(ROWS)}
 REMEMBER: Final = re.compile(
     compiler.pattern(
-        "(remember | memorise | note | (note | write | jot | put) down | take [{the}] note | "
+        "((note | write | jot | put) down | remember | memorise | note | take [{the}] note | "
         "make [{the}] [mental] note | (keep | bear) in mind | (save | store) ({the} fact | that) | "
         "(don't | do not | never) forget | i want you to (know | remember) | learn)"
     )

@@ -1,18 +1,20 @@
 """Handlers of facts: recall and forget, and the bounds of what is remembered."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from companion.backends.base import Declined
 from companion.backends.commands import facts
 from companion.backends.commands import vocabulary as voc
 from companion.backends.commands.naming import forget_name
-from companion.backends.commands.sentence import Clause, Sentence, acts
-from companion.backends.commands.templates import GROUP, PIN
+from companion.backends.commands.sentence import TARGETS, Clause, Sentence, acts
+from companion.backends.commands.templates import GROUP, PIN, QUOTED, RUN
 from companion.backends.commands.tokens import Token
+from companion.backends.commands.words import wordset
 
 _DETERMINERS = frozenset(voc.WORDS["the"])
-_AUXILIARY = frozenset("do does did is are was were am have has can".split())
-_TRIMMED = frozenset("please thanks cheers ta".split())
+_AUXILIARY = wordset("do does did is are was were am have has can")
+_TRIMMED = wordset("please thanks cheers ta")
 
 
 def remember(s: Sentence, tokens: Sequence[Token], start: int, end: int) -> None:
@@ -70,6 +72,8 @@ def recall(s: Sentence, c: Clause) -> None:
 def recall_own(s: Sentence, c: Clause) -> None:
     """A question like any other, so only about something of the person's own, or a fact that is
     known to be stored: the rest is not for the device's memory."""
+    if c.slot is None or set(c.codes[c.slot[0] : c.slot[1]]) & TARGETS - {RUN, QUOTED}:
+        raise Declined("I can read what is on or off now; ask 'is the heater on?'")
     tokens = list(_slot(s, c))
     words = [t.norm for t in tokens]
     auxiliary = words[0] if words and words[0] in _AUXILIARY else ""
@@ -85,15 +89,13 @@ def recall_own(s: Sentence, c: Clause) -> None:
     key = facts.key_of_question(tokens) if does else facts.key_of_phrase(tokens)
     own = bool(words) and (
         words[0] in ("my", "our")
-        or (not does and any(a == "of" and b in ("my", "our") for a, b in _pairs(words)))
+        or (not does and any(a == "of" and b in ("my", "our") for a, b in pairwise(words)))
     )
+    # More words than a key holds are a question of another kind.
+    own = own and len(facts.content_of(tokens)) <= facts.KEY_WORDS + does
     if not key or not (own or facts.stored_key(key, s.facts) in s.facts):
         raise Declined("that is no question about my pins, my memory or the time")
     _get(s, key)
-
-
-def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(words, words[1:], strict=False))
 
 
 def _get(s: Sentence, key: str) -> None:

@@ -53,7 +53,7 @@ def _name(s: Sentence, c: Clause, direction: str | None) -> None:
     s.call("point_set", args)
     words = name_words(label)
     s.named[words] = s.named[tuple(canon(w) for w in words)] = label
-    s.last, s.mode, s.level, s.loose = [label], "other", None, False
+    s.last, s.mode, s.level, s.loose = [label], "naming", None, False
 
 
 def _label(s: Sentence, first: int, last: int) -> str:
@@ -73,6 +73,22 @@ def _label(s: Sentence, first: int, last: int) -> str:
     if len(label.encode()) > NAME_BYTES:
         raise Declined(f"the name '{label[:40]}' is over {NAME_BYTES} bytes: take a shorter one")
     return label
+
+
+def name_more(s: Sentence, c: Clause) -> None:
+    """ "call pin 12 fan and pin 13 lamp"."""
+    if not s.named or s.mode != "naming":
+        spoken = s.spoken(c.items[0].first, c.items[0].last)
+        raise Declined(f"I don't know what to do with {spoken}: say on, off or read")
+    _name(s, c, None)
+
+
+def rename_pin(s: Sentence, c: Clause) -> None:
+    """A first name is no change; a second beside the first is not what was asked for."""
+    pin = next(i.payload for code, i in zip(c.codes, c.items, strict=True) if code == PIN)
+    if any(p.pin == pin for p in s.lexicon.points):
+        rename(s, c)
+    _name(s, c, None)
 
 
 def rename(s: Sentence, c: Clause) -> None:

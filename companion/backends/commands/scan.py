@@ -112,7 +112,7 @@ class Scanner:
         }
 
     def scan(self, tokens: Sequence[Token], i: int = 0) -> Scanned:
-        """The items of ``tokens[i:]``. Never raises; what it does not know it codes as RUN or ODD."""
+        """The items of ``tokens[i:]``. Never raises: what it does not know becomes RUN or ODD."""
         words = [t.norm if t.kind != Kind.QUOTE else '"' for t in tokens]
         out = Scanned("", [])
         codes: list[str] = []
@@ -280,6 +280,8 @@ class Scanner:
             j += 1
         if j < n and words[j] == "named":
             j += 1
+        if j < n and words[j] in voc.FACTS:
+            return i
         kind = voc.KINDS.get(words[j]) if j < n else None
         if kind is not None:
             if integer_at(words, j + 1) is not None:

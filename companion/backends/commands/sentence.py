@@ -16,7 +16,7 @@ MAX_CALLS = 8
 
 Arg: TypeAlias = int | str
 Level: TypeAlias = Literal[0, 1, "toggle"]
-Mode: TypeAlias = Literal["", "write", "ensure", "ask", "read", "other"]
+Mode: TypeAlias = Literal["", "write", "ensure", "ask", "read", "naming", "other"]
 
 TARGETS = frozenset((PIN, POINT, RUN, QUOTED, GROUP))
 _ITS = frozenset(voc.WORDS["it"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from companion.backends.commands.numbers import integer_at, number_at
 from companion.backends.commands.tokens import tokenize
+from companion.backends.commands.words import wordset
 
 _UNIT_MS: dict[str, int] = {}
 for _ms, _names in (
@@ -308,7 +309,7 @@ LATER = frozenset(
         "pm",
     ]
 )
-_LEADS = frozenset(("in", "for", "every", "each", "at", "by", "from", "on", "wait", "after"))
+_LEADS = wordset("in for every each at by from on wait after until till")
 
 
 def find_when(words: Sequence[str]) -> tuple[int, int] | None:
@@ -316,13 +317,12 @@ def find_when(words: Sequence[str]) -> tuple[int, int] | None:
     for i, word in enumerate(words):
         lead = word in _LEADS
         at = i + 1 if lead else i
-        for found in (
-            duration_at(words, at),
-            clock_at(words, at, bare=word in ("at", "by", "until", "till")),
-            weekdays_at(words, i),
-        ):
-            if found is not None:
-                return i, found[1]
+        clock = clock_at(words, at, bare=word in ("at", "by", "until", "till"))
+        if clock is not None and not lead and _word(words, i + 1) == "to":
+            clock = None  # "set pin 5 to 2"
+        for end in (duration_at(words, at), clock, weekdays_at(words, i)):
+            if end is not None:
+                return i, end[1]
         if word in CONDITIONS:
             return i, len(words)
         if word in LATER:

@@ -4,280 +4,46 @@ Words here are in the normalised form of ``tokens``. What is neither here nor in
 in the lexicon of the device is unknown, and an unknown word makes the whole sentence declined.
 """
 
+from companion.backends.commands.words import words, wordset
+
 # Word classes that templates name as {class}.
 WORDS: dict[str, tuple[str, ...]] = {
-    "the": tuple(["the", "a", "an", "my", "our", "your", "this", "that", "these", "those", "its"]),
-    "turn": tuple(
-        ["turn", "switch", "put", "power", "flick", "flip", "click", "knock", "get", "bring"]
+    "the": words("the a an my our your this that these those its"),
+    "turn": words("turn switch put power flick flip click knock get bring"),
+    "on_verb": words("activate enable start engage energise illuminate ignite run light startup"),
+    "off_verb": words(
+        "kill cut deactivate disable stop disengage deenergise extinguish halt shutdown douse"
     ),
-    "on_verb": tuple(
-        [
-            "activate",
-            "enable",
-            "start",
-            "engage",
-            "energise",
-            "illuminate",
-            "ignite",
-            "run",
-            "light",
-            "startup",
-        ]
-    ),
-    "off_verb": tuple(
-        [
-            "kill",
-            "cut",
-            "deactivate",
-            "disable",
-            "stop",
-            "disengage",
-            "deenergise",
-            "extinguish",
-            "halt",
-            "shutdown",
-            "douse",
-        ]
-    ),
-    "drive": tuple(
-        ["set", "drive", "pull", "force", "make", "take", "turn", "switch", "bring", "put"]
-    ),
-    "flip": tuple(["toggle", "flip", "flick", "invert"]),
+    "drive": words("set drive pull force make take turn switch bring put"),
+    "flip": words("toggle flip flick invert"),
     "onoff": ("on", "off"),
     "logic": ("high", "low", "hi", "lo", "true", "false"),
-    "adjective": tuple(
-        [
-            "closed",
-            "active",
-            "inactive",
-            "activated",
-            "deactivated",
-            "enabled",
-            "disabled",
-            "running",
-            "stopped",
-            "lit",
-            "unlit",
-            "powered",
-            "energised",
-            "engaged",
-            "dark",
-            "set",
-            "going",
-            "live",
-        ]
+    "adjective": words(
+        "closed active inactive activated deactivated enabled disabled running stopped lit "
+        "unlit powered energised engaged dark set going live"
     ),
     "be": ("is", "are"),
     "it": ("it", "them", "they"),
-    "reading": tuple(["state", "status", "level", "value", "reading", "position", "condition"]),
-    "fetch": tuple(
-        [
-            "read",
-            "check",
-            "query",
-            "show",
-            "report",
-            "get",
-            "inspect",
-            "poll",
-            "sense",
-            "sample",
-            "measure",
-        ]
-    ),
+    "reading": words("state status level value reading position condition"),
+    "fetch": words("read check query show report get inspect poll sense sample measure"),
     # May stand at the beginning or the end of a clause and change nothing.
-    "edge": tuple(
-        [
-            "ok",
-            "hey",
-            "hi",
-            "hello",
-            "yo",
-            "oi",
-            "so",
-            "well",
-            "right",
-            "um",
-            "uh",
-            "er",
-            "erm",
-            "actually",
-            "ganglion",
-            "thanks",
-            "cheers",
-            "ta",
-            "mate",
-            "too",
-            "again",
-            "also",
-            "then",
-            "though",
-            "btw",
-            "dear",
-            "friend",
-            "buddy",
-            "hmm",
-            "oh",
-            "ah",
-            "yes",
-            "yeah",
-            "yep",
-            "sure",
-            "next",
-            "first",
-            "finally",
-            "afterwards",
-        ]
+    "edge": words(
+        "ok hey hi hello yo oi so well right um uh er erm actually ganglion thanks cheers ta "
+        "mate too again also then though btw dear friend buddy hmm oh ah yes yeah yep sure "
+        "next first finally afterwards"
     ),
     # Break a run of unknown words; most occur in no template, so they also end the sentence.
-    "stop": tuple(
-        [
-            "in",
-            "at",
-            "for",
-            "after",
-            "before",
-            "if",
-            "when",
-            "whenever",
-            "while",
-            "until",
-            "till",
-            "unless",
-            "once",
-            "because",
-            "as",
-            "without",
-            "except",
-            "but",
-            "not",
-            "don't",
-            "never",
-            "no",
-            "none",
-            "nor",
-            "neither",
-            "than",
-            "or",
-            "from",
-            "with",
-            "by",
-            "about",
-            "into",
-            "during",
-            "to",
-            "of",
-            "will",
-            "would",
-            "can",
-            "could",
-            "should",
-            "shall",
-            "may",
-            "might",
-            "must",
-            "do",
-            "does",
-            "did",
-            "has",
-            "had",
-            "have",
-            "was",
-            "were",
-            "been",
-            "being",
-            "am",
-            "i",
-            "you",
-            "we",
-            "he",
-            "she",
-            "me",
-            "us",
-            "him",
-            "her",
-            "who",
-            "whom",
-            "whose",
-            "why",
-            "where",
-            "what",
-            "which",
-            "how",
-            "not",
-            "only",
-            "else",
-            "instead",
-            "other",
-            "another",
-            "every",
-            "each",
-            "all",
-            "any",
-            "both",
-            "everything",
-            "anything",
-            "nothing",
-            "same",
-            "half",
-            "second",
-            "seconds",
-            "sec",
-            "secs",
-            "minute",
-            "minutes",
-            "min",
-            "mins",
-            "hour",
-            "hours",
-            "hr",
-            "hrs",
-            "day",
-            "days",
-            "ms",
-            "week",
-            "weeks",
-            "tonight",
-            "tomorrow",
-            "today",
-            "yesterday",
-            "later",
-            "soon",
-            "morning",
-            "mornings",
-            "evening",
-            "evenings",
-            "night",
-            "nights",
-            "afternoon",
-            "daily",
-            "weekly",
-            "hourly",
-            "always",
-            "sunset",
-            "sunrise",
-            "dawn",
-            "dusk",
-            "noon",
-            "midnight",
-            "percent",
-            "%",
-            "up",
-            "down",
-            "out",
-            "back",
-            "over",
-            "away",
-            "'s",
-            "pin",
-            "pins",
-            "gpio",
-            "io",
-            "through",
-            "thru",
-            "times",
-            "twice",
-        ]
+    "stop": words(
+        "in at for after before if when whenever while until till unless once because as "
+        "without except but not don't never no none nor neither than or from with by about "
+        "into during to of will would can could should shall may might must do does did has "
+        "had have was were been being am i you we he she me us him her who whom whose why "
+        "where what which how not only else instead other another every each all any both "
+        "everything anything nothing same half second seconds sec secs minute minutes min mins "
+        "hour hours hr hrs day days ms week weeks tonight tomorrow today yesterday later soon "
+        "morning mornings evening evenings night nights afternoon daily weekly hourly always "
+        "sunset sunrise dawn dusk noon midnight percent % up down out back over away 's pin "
+        "pins gpio io through thru times twice"
     ),
     "mark": ("=", ":", "%", "'s"),
 }
@@ -303,16 +69,18 @@ for _polite, _phrases in (
         please | kindly | could you | can you | would you | will you | could you please
         could we | can we | could i | can i | may i | might i | are you able to
         would you be able to | would you be so kind as to | would you be so kind and
-        be so kind as to | be so good as to | be a dear and | be a love and | would you be a dear and
+        be so kind as to | be so good as to | be a dear and | would you be a dear and
         i would like you to | i want you to | i need you to | i would love you to
-        i would like to | i want to | i need to | id like you to | id like to | i would appreciate it if you could
+        i would like to | i want to | i need to | id like you to | id like to
+        i would appreciate it if you could
         i would be grateful if you could | i would be glad if you could
         would it be possible to | is it possible to | is it possible for you to
         do me a favour and | do me a favor and | do us a favour and | be good and
         i was wondering if you could | i wonder if you could | i am wondering if you could
         you can | you could | you may | if you please
         if you do not mind | if you don't mind | if you wouldn't mind | if you would | if you could
-        if you can | if possible | if that is ok | if it is ok | if you like | if you would be so kind
+        if you can | if possible | if that is ok | if it is ok | if you like
+        if you would be so kind | when you have time
         when you can | when you get a chance | when you have a moment | when you get a moment
         would you mind | do you mind | would you be ok with | how about | would you care to
         you would be so kind as to | thank you | thank you very much | many thanks
@@ -325,7 +93,7 @@ for _polite, _phrases in (
         just | simply | now | right now | right away | straight away | immediately | at once | asap
         as soon as possible | for me | for us | go ahead and | go and | let us | quickly
         for now | at the moment | at this moment | currently | presently | already | still
-        right this second | this instant | real quick | quick | back | go on and | i say
+        right this second | this instant | real quick | quick | back | go on and
         hurry up and | try to | try and | go | in here | in there
         really | maybe you could | one more time | once more
         """,
@@ -357,26 +125,11 @@ GERUNDS: dict[str, str] = {
     "labelling": "label", "labeling": "label", "looking": "look", "listing": "list",
 }  # fmt: skip
 
-NEGATIONS = frozenset(
-    [
-        "not",
-        "never",
-        "no",
-        "none",
-        "nor",
-        "neither",
-        "without",
-        "except",
-        "but",
-        "avoid",
-        "instead",
-        "nothing",
-        "nobody",
-        "only",
-    ]
+NEGATIONS = wordset(
+    "not never no none nor neither without except but avoid instead nothing nobody only"
 )
 
-QUANTIFIERS = frozenset(["all", "every", "each", "any", "both", "everything", "anything"])
+QUANTIFIERS = wordset("all every each any both everything anything")
 # After a quantifier these are no part of a name: {noun: which points}.
 KINDS: dict[str, str] = {
     "pins": "pins", "pin": "pins", "gpio": "pins", "gpios": "pins", "io": "pins",
@@ -385,123 +138,22 @@ KINDS: dict[str, str] = {
     "outputs": "out", "output": "out", "inputs": "in", "input": "in",
 }  # fmt: skip
 
+FACTS = frozenset(("facts", "memories", "notes"))
+"""After "all" these are what is remembered, not points."""
+
+# What asks for more than a level of now.
+ASKING = wordset("why did should who whose when how where does do has have was were am what which")
+
 # A name made only of these could never be told from a command.
-RESERVED = frozenset(
-    [
-        "on",
-        "off",
-        "high",
-        "low",
-        "hi",
-        "lo",
-        "true",
-        "false",
-        "all",
-        "every",
-        "each",
-        "any",
-        "both",
-        "everything",
-        "anything",
-        "it",
-        "them",
-        "they",
-        "that",
-        "this",
-        "pin",
-        "pins",
-        "gpio",
-        "io",
-        "input",
-        "output",
-        "inputs",
-        "outputs",
-        "point",
-        "points",
-        "and",
-        "then",
-        "or",
-        "not",
-        "no",
-        "the",
-        "a",
-        "an",
-        "out",
-        "up",
-        "down",
-        "toggle",
-        "what",
-        "which",
-        "is",
-        "are",
-        "please",
-        "i",
-        "you",
-        "me",
-        "us",
-    ]
+RESERVED = wordset(
+    "on off high low hi lo true false all every each any both everything anything it them they "
+    "that this pin pins gpio io input output inputs outputs point points and then or not no "
+    "the a an out up down toggle what which is are please i you me us"
 )
 # A name holds none of these unless it is quoted: then more was said than a name.
-NO_NAME = frozenset(
-    [
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "to",
-        "if",
-        "when",
-        "whenever",
-        "until",
-        "unless",
-        "because",
-        "that",
-        "which",
-        "who",
-        "what",
-        "whose",
-        "not",
-        "don't",
-        "never",
-        "no",
-        "you",
-        "i",
-        "me",
-        "we",
-        "they",
-        "it",
-        "them",
-        "will",
-        "would",
-        "could",
-        "should",
-        "can",
-        "must",
-        "has",
-        "have",
-        "had",
-        "do",
-        "does",
-        "did",
-        "than",
-        "but",
-        "except",
-        "please",
-        "at",
-        "after",
-        "before",
-        "once",
-        "while",
-        "called",
-        "named",
-        "please",
-        "turn",
-        "toggle",
-        "broken",
-        "working",
-        "dead",
-        "connected",
-    ]
+NO_NAME = wordset(
+    "is are was were be been to if when whenever until unless because that which who what "
+    "whose not don't never no you i me we they it them will would could should can must has "
+    "have had do does did than but except please at after before once while called named "
+    "please turn toggle broken working dead connected"
 )
