@@ -1,0 +1,422 @@
+"""The board as a whole: power, resets, watchdog, faults."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import signal
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from tools import runtime
+from tools.build import build_firmware
+from tools.paths import FIRMWARE, ganglion_home
+from tools.vboard import flash, layout
+from tools.vboard.control import ControlServer
+from tools.vboard.hardware import BadOperation, Hardware
+from tools.vboard.process import Chip, Serial
+from tools.vboard.proxy import Proxy
+from tools.vboard.rom import standins_image
+
+HEAP_KIB = 96
+_EDGE = signal.SIGUSR1
+_TICK_S = 0.02
+_REQUEST_S = 20.0
+# A firmware that cannot even start must not keep the host busy.
+_CRASH_PAUSE_S = 0.2
+
+
+class BoardBusy(RuntimeError):
+    """Another process runs this board; the text names its folder."""
+
+
+@dataclass(frozen=True)
+class BoardConfig:
+    """What provisioning writes to `/config.json`. ``ssid`` and ``password`` are what the board
+    is told; the access point itself is the launcher's (``VirtualBoard(ap=…)``)."""
+
+    secret: str = ""
+    host: str = "127.0.0.1"
+    port: int = 1883
+    board: str = "esp32"
+    ssid: str = "virtual"
+    password: str = "virtual-password"
+    more: dict[str, Any] | None = None
+
+    def entries(self, device: str) -> dict[str, Any]:
+        return {
+            "device": device,
+            "secret": self.secret,
+            "host": self.host,
+            "port": self.port,
+            "board": self.board,
+            "wifi": {"ssid": self.ssid, "password": self.password},
+            **(self.more or {}),
+        }
+
+
+class VirtualBoard:
+    """One board. ``home`` is the state folder; ``boards/<device>`` below it is the board's own.
+
+    ``config`` None leaves the flash's `/config.json` alone. ``firmware`` is a folder of sources.
+    ``heap_kib`` is the chip's; a 64-bit MicroPython gets twice as much, and `note` says so.
+    ``ap`` is the access point in reach: (ssid, password), "" for an open one; by default the one
+    in ``config``. ``powered`` False starts with the power off.
+    """
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        device: str = "board",
+        config: BoardConfig | None = None,
+        *,
+        firmware: Path = FIRMWARE,
+        heap_kib: int = HEAP_KIB,
+        ap: tuple[str, str] | None = None,
+        micropython: runtime.MicroPython | None = None,
+        powered: bool = True,
+    ) -> None:
+        self.device = device
+        self.folder = (home or ganglion_home()) / "boards" / device
+        self.config = config
+        self.serial = Serial()
+        self.note = ""
+        self.boots = 0
+        self._firmware = firmware
+        self._heap_kib = heap_kib
+        self._ap = ap or ((config.ssid, config.password) if config else ("virtual", ""))
+        self._micropython = micropython
+        self._powered_at_start = powered
+        self._powered = False
+        self._auto = False
+        self._chip: Chip | None = None
+        self._changed = asyncio.Condition()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lock: IO[str] | None = None
+
+    # ---- life
+
+    async def __aenter__(self) -> VirtualBoard:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Build, install, open the control socket, apply the power.
+
+        Raises BoardBusy, BuildError, FlashError, RuntimeMissing.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock_folder()
+        try:
+            await self._prepare()
+            self.proxy = Proxy(layout.TARGETS_N, self._target)
+            await self.proxy.start()
+            ports = struct.pack("<4H", *self.proxy.ports)
+            self.hardware.memory[layout.PORTS : layout.PORTS + 8] = ports
+            self.control = ControlServer(self)
+            await self.control.start(self.folder)
+        except BaseException:
+            await self.stop()
+            raise
+        self._tasks.append(asyncio.create_task(self._watch()))
+        if self._powered_at_start:
+            await self.power(True)
+
+    async def stop(self) -> None:
+        """Cut the power and leave nothing behind but the flash. Safe to call twice."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._chip:
+            self._chip.kill()
+            with contextlib.suppress(ProcessLookupError):
+                await self._chip.ended()
+            self._chip = None
+        self._powered = False
+        if hasattr(self, "control"):
+            await self.control.stop()
+        if hasattr(self, "proxy"):
+            await self.proxy.stop()
+        if hasattr(self, "hardware"):
+            self.hardware.close()
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def _lock_folder(self) -> None:
+        self._lock = (self.folder / "board.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            self._lock = None
+            raise BoardBusy(f"the board in {self.folder} runs already") from None
+
+    async def _prepare(self) -> None:
+        if self._micropython is None:
+            self._micropython = await asyncio.to_thread(runtime.micropython)
+        if self._micropython.bits != 32:
+            self.note = (
+                f"{self._micropython.description}: the heap is "
+                f"{self._micropython.heap_kib(self._heap_kib)} KiB in place of {self._heap_kib}"
+            )
+        build = await asyncio.to_thread(build_firmware, self._firmware, self._build_folder())
+        self._rom = await asyncio.to_thread(standins_image)
+        self.image = self.folder / "flash.img"
+        entries = self.config.entries(self.device) if self.config else {}
+        await asyncio.to_thread(flash.prepare, self.image, build, entries, self._micropython)
+        board = self.config.board if self.config else "esp32"
+        self.hardware = Hardware(self.folder / "hw.mem", board)
+        self.hardware[layout.SIGNAL] = _EDGE
+        self.hardware.set_text(layout.SSID, self._ap[0], 32)
+        self.hardware.set_text(layout.PASSWORD, self._ap[1], 63)
+        mac = b"\x02" + hashlib.sha256(self.device.encode()).digest()[:5]
+        self.hardware.memory[layout.UNIQUE_ID : layout.UNIQUE_ID + 6] = mac
+
+    def _build_folder(self) -> Path | None:
+        # Another firmware than the project's is built beside the board that runs it.
+        return None if self._firmware == FIRMWARE else self.folder / "build"
+
+    def _target(self, i: int) -> str:
+        return self.hardware.text(layout.TARGETS + i * layout.TARGET_SIZE)
+
+    # ---- the chip runs, ends, starts again
+
+    @property
+    def running(self) -> bool:
+        return self._chip is not None
+
+    @property
+    def pid(self) -> int | None:
+        return self._chip.pid if self._chip else None
+
+    async def _launch(self) -> None:
+        assert self._micropython
+        self.hardware.memory[layout.READY] = 0
+        self._chip = await Chip.start(
+            self._micropython.command,
+            self._micropython.heap_kib(self._heap_kib),
+            self.folder,
+            self._rom,
+            self.serial,
+        )
+        self.boots += 1
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(self._follow(self._chip)))
+        await self._notify()
+
+    async def _follow(self, chip: Chip) -> None:
+        """Wait for the end of a run, and do what the chip does then."""
+        code = await chip.ended()
+        self.proxy.board_died()
+        self._chip = None
+        hardware = self.hardware
+        cause, self._cause = self._cause, 0
+        if hardware[layout.CUT]:
+            hardware.set_u32(layout.CUT_AT, 0)
+            self._powered = False
+            self.serial.note("the power failed at a flash write")
+            if self._auto:
+                await self._apply_power()
+        elif self._powered and code == layout.EXIT_SOFT_RESET:
+            hardware.soft_reset()
+            await self._launch()
+        elif self._powered:
+            if not cause and code != layout.EXIT_RESET:
+                self.serial.note(f"MicroPython ended with {code}; the chip resets")
+                await asyncio.sleep(_CRASH_PAUSE_S)
+            hardware.hard_reset(cause or layout.HARD_RESET)
+            if self._powered:  # nobody cut it in the pause
+                await self._launch()
+        await self._notify()
+
+    # Why we killed the chip; 0 when we did not.
+    _cause = 0
+
+    async def _watch(self) -> None:
+        """The watchdog, and edges that the chip has not looked at."""
+        hardware = self.hardware
+        fed, since, chip = -1, time.monotonic(), self._chip
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            if self._chip is not chip or hardware[layout.WDT_FED] != fed:
+                fed, since, chip = hardware[layout.WDT_FED], now, self._chip
+            limit_s = hardware.u32(layout.WDT_MS) / 1000
+            if chip and hardware[layout.WDT_ON] and now - since > limit_s:
+                self.serial.note("the watchdog was not fed; the chip resets")
+                self._kill(layout.WDT_RESET)
+                since = now
+            if chip and hardware.edges_pending():
+                self._kick()
+
+    def _kill(self, cause: int) -> None:
+        if self._chip:
+            self._cause = cause
+            self._chip.kill()
+
+    def _kick(self) -> None:
+        if self._chip and self.hardware[layout.READY]:
+            self._chip.signal(_EDGE)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _until(self, boots: int | None = None, off: bool = False) -> None:
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: (boots is not None and self.boots > boots) or (off and not self._chip)
+            )
+
+    # ---- operations
+
+    async def power(self, on: bool) -> None:
+        """Apply or cut the supply; returns when it is done. On while on does nothing."""
+        if on:
+            if not self._powered:
+                await self._apply_power()
+            return
+        self._powered = False
+        if self._chip:
+            self._cause = 0
+            self._chip.kill()
+            await self._until(off=True)
+
+    async def _apply_power(self) -> None:
+        self._powered = True
+        self.hardware.power_on()
+        await self._launch()
+
+    async def reset(self) -> None:
+        """The reset button: RTC memory stays, `reset_cause()` is HARD_RESET."""
+        if self._chip:
+            boots = self.boots
+            self._kill(layout.HARD_RESET)
+            await self._until(boots=boots)
+
+    async def wait_boots(self, n: int, seconds: float = 10.0) -> None:
+        """Wait until the chip has started ``n`` times since this object was made. TimeoutError."""
+        async with asyncio.timeout(seconds):
+            await self._until(boots=n - 1)
+
+    async def wait_off(self, seconds: float = 10.0) -> None:
+        """Wait until the chip does not run. TimeoutError."""
+        async with asyncio.timeout(seconds):
+            await self._until(off=True)
+
+    def cut_at_write(self, n: int, torn: bool = True, auto: bool = False) -> None:
+        """Let the power fail at the ``n``-th flash program or erase from now (1 is the next).
+
+        ``torn``: half of it is done; else nothing of it. It stays off until `power(True)`, or
+        comes back at once with ``auto``. ``n`` 0 takes the order back.
+        """
+        if n < 0:
+            raise BadOperation("n is 1 or more; 0 cancels")
+        self._auto = auto
+        self.hardware[layout.TORN] = torn
+        at = self.hardware.u32(layout.WRITES) + n if n else 0
+        self.hardware.set_u32(layout.CUT_AT, at)
+
+    def pads(self) -> dict[str, dict[str, Any]]:
+        """All pads, by GPIO number in text; see `Pad.shown`."""
+        return self.hardware.pads()
+
+    def level(self, pin: int) -> int:
+        """What a pad reads."""
+        return self.hardware.pad(pin).level()
+
+    def hold(self, pin: int, level: int | None) -> None:
+        """Short a pad to a level; None frees it."""
+        if self.hardware.wire(pin, layout.HOLD, level):
+            self._kick()
+
+    def drive(self, pin: int, level: int | None) -> None:
+        """An outside driver on a pad; None takes it off."""
+        if self.hardware.wire(pin, layout.EXT, level):
+            self._kick()
+
+    def adc(self, pin: int, mv: int) -> None:
+        self.hardware.set_mv(pin, mv)
+
+    def i2c(self, addr: int, regs: bytes | None) -> None:
+        self.hardware.set_i2c(addr, regs)
+
+    async def net(self, up: bool) -> None:
+        """The Wi-Fi and all behind it, NTP included."""
+        self.hardware[layout.NET_UP] = up
+        await self.proxy.set_up(up)
+
+    def clock(self, known: bool) -> None:
+        """False: NTP is out of reach and the clock starts in 2000 again. True: NTP is back; the
+        clock stays unset until the firmware asks, as a chip's does."""
+        self.hardware[layout.NTP_UP] = known
+        if not known:
+            self.hardware.unset_clock()
+
+    async def flash_full(self, bytes_left: int | None) -> None:
+        """Fill the file system up to ``bytes_left`` (whole blocks of 4096); None frees it.
+
+        The board does it itself, between two steps of its firmware. TimeoutError when it does
+        not get to it, BadOperation when it is off or fails.
+        """
+        if bytes_left is not None and bytes_left < 0:
+            raise BadOperation("bytes_left is 0 or more, or null")
+        hardware = self.hardware
+        hardware.set_u32(layout.BYTES_LEFT, bytes_left or 0)
+        hardware[layout.RESULT] = 0
+        hardware[layout.REQUEST] = layout.UNFILL if bytes_left is None else layout.FILL
+        until = time.monotonic() + _REQUEST_S
+        while not hardware[layout.RESULT]:
+            if not self._chip:
+                raise BadOperation("the board is off")
+            if time.monotonic() > until:
+                hardware[layout.REQUEST] = 0
+                raise TimeoutError("the board did not get to filling its flash")
+            if hardware[layout.REQUEST]:
+                self._kick()
+            await asyncio.sleep(0.005)
+        if hardware[layout.RESULT] != layout.DONE:
+            raise BadOperation("the board could not fill its flash; its serial line says why")
+
+    def send(self, text: str) -> None:
+        """Write to the serial line; \\x03 in it interrupts the program."""
+        if not self._chip:
+            raise BadOperation("the board is off")
+        self._chip.write(text)
+
+    async def wait_serial(self, text: str, seconds: float = 10.0, since: int = 0) -> str:
+        """What was printed from position ``since`` on, once ``text`` is in it. TimeoutError."""
+        until = time.monotonic() + seconds
+        while text not in (printed := self.serial.since(since)):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{text!r} was not printed; what was: {printed[-2000:]}")
+            await asyncio.sleep(0.002)
+        return printed
+
+    def stats(self) -> dict[str, Any]:
+        """Counters since the board was made by its launcher."""
+        return {
+            "boots": self.boots,
+            "flash_writes": self.hardware.u32(layout.WRITES),
+            "reset_cause": self.hardware[layout.CAUSE],
+            "running": self.running,
+            "pid": self.pid,
+            "standin_bytes": self.hardware.u32(layout.STANDIN_BYTES),
+            "micropython": self._micropython.description if self._micropython else "",
+        }

@@ -1,0 +1,217 @@
+"""The hardware model: what pads, buses, radio and clock are like, in memory both sides see.
+
+The launcher's half. The chip's half is in `standins/`; the memory between them is `layout`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.vboard import layout as at
+
+_MODES = {
+    at.MODE_OFF: "off",
+    at.MODE_IN: "in",
+    at.MODE_OUT: "out",
+    at.MODE_OPEN_DRAIN: "open_drain",
+}
+_PULLS = {0: None, at.PULL_DOWN: "down", at.PULL_UP: "up"}
+
+# ESP32 datasheet 5.2, section 2.2: GPIO 24 and 28 to 31 do not exist, 34 to 39 are inputs only.
+_ESP32_VALID = sum(1 << n for n in range(40) if n != 24 and not 28 <= n <= 31)
+_ESP32_IN_ONLY = sum(1 << n for n in range(34, 40))
+_ANY_VALID = (1 << 49) - 1
+
+
+class BadOperation(ValueError):
+    """An operation on the hardware that does not make sense; the text says which argument."""
+
+
+@dataclass
+class Pad:
+    """A view of one pad."""
+
+    memory: mmap.mmap
+    base: int
+
+    def byte(self, offset: int) -> int:
+        return self.memory[self.base + offset]
+
+    def level(self) -> int:
+        """What the pad reads: 0 or 1.
+
+        A short wins over everything; then the output stage (an open drain pulls down only), an
+        outside driver, the pull. A pad that floats reads 0. With PWM: 1 from half duty on.
+        """
+        hold = self.byte(at.HOLD)
+        if hold:
+            return hold - 1
+        if self.byte(at.PWM_ON):
+            return self.duty() >> 15
+        mode, latch = self.byte(at.MODE), self.byte(at.LATCH)
+        if mode == at.MODE_OUT or (mode == at.MODE_OPEN_DRAIN and not latch):
+            return latch
+        ext = self.byte(at.EXT)
+        if ext:
+            return ext - 1
+        return int(self.byte(at.PULL) == at.PULL_UP)
+
+    def duty(self) -> int:
+        return int(struct.unpack_from("<H", self.memory, self.base + at.DUTY)[0])
+
+    def shown(self) -> dict[str, Any]:
+        """As the control socket shows it; a PWM's figures only where one runs."""
+        pad: dict[str, Any] = {
+            "mode": _MODES.get(self.byte(at.MODE), "?"),
+            "latch": self.byte(at.LATCH),
+            "pull": _PULLS.get(self.byte(at.PULL)),
+            "hold": _level_or_none(self.byte(at.HOLD)),
+            "ext": _level_or_none(self.byte(at.EXT)),
+            "level": self.level(),
+        }
+        if self.byte(at.PWM_ON):
+            freq_hz = struct.unpack_from("<I", self.memory, self.base + at.FREQ)[0]
+            pad["pwm"] = {"freq_hz": freq_hz, "duty_u16": self.duty()}
+        return pad
+
+
+class Hardware:
+    """The mapped memory of one board, under names. ``kick`` tells the chip to look at it."""
+
+    def __init__(self, path: Path, board: str = "esp32") -> None:
+        self._in_only = _ESP32_IN_ONLY if board == "esp32" else 0
+        self._valid = _ESP32_VALID if board == "esp32" else _ANY_VALID
+        keep_nvs = b""
+        if path.exists() and path.stat().st_size == at.SIZE:
+            keep_nvs = path.read_bytes()[at.NVS : at.NVS + at.NVS_N * at.NVS_SIZE]
+        path.write_bytes(bytes(at.SIZE))
+        with path.open("r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), at.SIZE)
+        self.memory[at.NVS : at.NVS + len(keep_nvs)] = keep_nvs
+        self.memory[at.PINS_VALID : at.PINS_VALID + 8] = self._valid.to_bytes(8, "little")
+        self.memory[at.PINS_IN_ONLY : at.PINS_IN_ONLY + 8] = self._in_only.to_bytes(8, "little")
+        self[at.NET_UP] = 1
+        self[at.NTP_UP] = 1
+
+    def close(self) -> None:
+        self.memory.close()
+
+    def __getitem__(self, offset: int) -> int:
+        return self.memory[offset]
+
+    def __setitem__(self, offset: int, value: int) -> None:
+        self.memory[offset] = value
+
+    def u32(self, offset: int) -> int:
+        return int(struct.unpack_from("<I", self.memory, offset)[0])
+
+    def set_u32(self, offset: int, value: int) -> None:
+        struct.pack_into("<I", self.memory, offset, value)
+
+    def text(self, offset: int) -> str:
+        n = self.memory[offset]
+        return self.memory[offset + 1 : offset + 1 + n].decode()
+
+    def set_text(self, offset: int, text: str, limit: int) -> None:
+        data = text.encode()
+        if len(data) > limit:
+            raise BadOperation(f"{text!r} is longer than {limit} bytes")
+        self.memory[offset] = len(data)
+        self.memory[offset + 1 : offset + 1 + len(data)] = data
+
+    # ---- what a reset does
+
+    def power_on(self) -> None:
+        """Everything the supply holds is gone: latches, RTC memory, the clock, the watchdog."""
+        self.hard_reset(at.PWRON_RESET)
+        self.memory[at.RTC_LEN : at.RTC + at.RTC_SIZE] = bytes(2 + at.RTC_SIZE)
+        self[at.CUT] = 0
+        self.unset_clock()
+
+    def hard_reset(self, cause: int) -> None:
+        """The chip starts anew; what is wired to its pads stays."""
+        self._start(cause)
+        self[at.WDT_ON] = 0
+        for n in range(at.PADS_N):
+            base = at.PADS + n * at.PAD_SIZE
+            for field in (at.MODE, at.LATCH, at.PULL, at.PWM_ON):
+                self[base + field] = 0
+
+    def soft_reset(self) -> None:
+        """Only MicroPython starts anew: pads keep their levels, the watchdog goes on."""
+        self._start(at.SOFT_RESET)
+
+    def _start(self, cause: int) -> None:
+        self[at.CAUSE] = cause
+        for flag in (at.READY, at.BUSY, at.DEFERRED, at.SCHEDULED, at.REQUEST):
+            self[flag] = 0
+        for n in range(at.PADS_N):
+            self[at.PADS + n * at.PAD_SIZE + at.TRIGGER] = 0
+            self[at.PADS + n * at.PAD_SIZE + at.PENDING] = 0
+        for n in range(at.TARGETS_N):
+            self[at.TARGETS + n * at.TARGET_SIZE] = 0
+
+    def unset_clock(self) -> None:
+        struct.pack_into("<q", self.memory, at.CLOCK, at.EPOCH_2000 - int(time.time()))
+
+    # ---- wires
+
+    def pad(self, pin: int) -> Pad:
+        if not isinstance(pin, int) or not 0 <= pin < at.PADS_N or not self._valid >> pin & 1:
+            raise BadOperation(f"this board has no pin {pin}")
+        return Pad(self.memory, at.PADS + pin * at.PAD_SIZE)
+
+    def pads(self) -> dict[str, dict[str, Any]]:
+        numbers = (n for n in range(at.PADS_N) if self._valid >> n & 1)
+        return {str(n): self.pad(n).shown() for n in numbers}
+
+    def wire(self, pin: int, field: int, level: int | None) -> bool:
+        """Set HOLD or EXT of a pad. True when that made an edge an interrupt waits for."""
+        if level not in (0, 1, None):
+            raise BadOperation("level is 0, 1 or null")
+        pad = self.pad(pin)
+        before = pad.level()
+        self[pad.base + field] = 0 if level is None else level + 1
+        after = pad.level()
+        if after != before and pad.byte(at.TRIGGER) & (1 if after else 2):
+            self[pad.base + at.PENDING] = 1
+            return True
+        return False
+
+    def edges_pending(self) -> bool:
+        return any(self[at.PADS + n * at.PAD_SIZE + at.PENDING] for n in range(at.PADS_N))
+
+    def set_mv(self, pin: int, mv: int) -> None:
+        if not 0 <= mv <= 5000:
+            raise BadOperation("mv is 0 to 5000")
+        struct.pack_into("<H", self.memory, self.pad(pin).base + at.MV, mv)
+
+    def set_i2c(self, addr: int, regs: bytes | None) -> None:
+        """Put a register device on the bus, renew its registers, or take it off (None)."""
+        if not 8 <= addr < 0x78:
+            raise BadOperation("addr is 8 to 119")
+        if regs is not None and len(regs) > 256:
+            raise BadOperation("a device has 256 registers at most")
+        slots = [at.I2C + n * at.I2C_SIZE for n in range(at.I2C_N)]
+        mine = [s for s in slots if self[s] and self[s + 1] == addr]
+        if regs is None:
+            for slot in mine:
+                self[slot] = 0
+            return
+        free = mine or [s for s in slots if not self[s]]
+        if not free:
+            raise BadOperation(f"the bus has {at.I2C_N} devices already")
+        slot = free[0]
+        self.memory[slot + 1] = addr
+        self.memory[slot + 2] = 0
+        self.memory[slot + 4 : slot + 260] = regs.ljust(256, b"\0")
+        self[slot] = 1
+
+
+def _level_or_none(stored: int) -> int | None:
+    return stored - 1 if stored else None

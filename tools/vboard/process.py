@@ -1,0 +1,121 @@
+"""One run of MicroPython, from power-on or reset to its end, with its serial line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# Mounts the stand-ins, then leaves the rest to them. `before` is taken first: what is in use then
+# is in use on a chip, too.
+_START = """
+import gc
+gc.collect()
+before = gc.mem_alloc()
+import ffi, os, sys, uctypes, vfs
+def mount(path):
+    libc = ffi.open(None)
+    fd = libc.func("i", "open", "si")(path, 0)
+    size = os.stat(path)[6]
+    at = libc.func("p", "mmap", "pLiiil")(0, size, 1, 1, fd, 0)
+    libc.func("i", "close", "i")(fd)
+    vfs.mount(vfs.VfsRom(uctypes.bytearray_at(at, size)), "/rom")
+mount(os.getenv("GANGLION_ROM"))
+sys.path[:] = ["/rom", "", ".frozen", "/lib"]
+import _boot
+_boot.go(globals(), before)
+"""
+
+
+class Serial:
+    """What the board printed, the last 64 KiB of it, by position since the board was made."""
+
+    LIMIT_BYTES = 65536
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._kept = bytearray()
+        self.listeners: list[Callable[[bytes], None]] = []
+
+    def add(self, data: bytes) -> None:
+        self._kept += data
+        self.end += len(data)
+        del self._kept[: -self.LIMIT_BYTES]
+        for listener in self.listeners:
+            listener(data)
+
+    def note(self, text: str) -> None:
+        """A line of the launcher's own."""
+        self.add(f"[vboard] {text}\n".encode())
+
+    def since(self, position: int) -> str:
+        """What was printed from ``position`` on, as far as it is kept."""
+        start = max(0, len(self._kept) - max(0, self.end - position))
+        return self._kept[start:].decode(errors="replace")
+
+
+class Chip:
+    """The child process. Its end is told once, by ``ended(returncode)``, on the event loop."""
+
+    def __init__(self, process: asyncio.subprocess.Process, serial: Serial) -> None:
+        self._process = process
+        self._serial = serial
+        self._reader = asyncio.get_running_loop().create_task(self._read())
+
+    @classmethod
+    async def start(
+        cls, command: Sequence[str], heap_kib: int, folder: Path, rom: Path, serial: Serial
+    ) -> Chip:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            "-X",
+            f"heapsize={heap_kib}k",
+            "-c",
+            _START,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # Ctrl-C in a terminal is for the launcher; it passes on what is meant for the board.
+            start_new_session=True,
+            env={
+                "GANGLION_BOARD": str(folder),
+                "GANGLION_ROM": str(rom),
+                "GANGLION_PARENT": str(os.getpid()),
+                # mktime() of the Unix port is local time, the chip's is UTC.
+                "TZ": "UTC",
+            },
+        )
+        return cls(process, serial)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+
+    def write(self, text: str) -> None:
+        """Into the serial line. Ctrl-C (\\x03) interrupts, as on a chip."""
+        plain = text.replace("\x03", "")
+        if plain != text:
+            self.signal(signal.SIGINT)
+        stdin = self._process.stdin
+        if plain and stdin and not stdin.is_closing():
+            stdin.write(plain.encode())
+
+    async def ended(self) -> int:
+        """Wait for the end, and for all it printed. The exit status; -n when signal n ended it."""
+        await asyncio.wait([self._reader])
+        return await self._process.wait()
+
+    async def _read(self) -> None:
+        stdout = self._process.stdout
+        assert stdout
+        while data := await stdout.read(4096):
+            self._serial.add(data)

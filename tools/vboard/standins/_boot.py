@@ -1,0 +1,91 @@
+# What a chip does before main.py, and after it.
+import gc
+import os
+import sys
+
+import vfs
+from micropython import const
+
+_STANDIN_BYTES = const(32)
+
+
+def go(g, before):
+    """Start the board. `g` is the dictionary of `__main__`; `before` the heap in use at start."""
+    for name in list(g):
+        if name != "__name__":
+            del g[name]
+    import _hw
+
+    # Built in on a chip, so there before main.py is.
+    for name in ("machine", "network", "socket", "time"):
+        __import__(name)
+    gc.collect()
+    _hw.set_u32(_STANDIN_BYTES, gc.mem_alloc() - before)
+    size = os.stat(os.getenv("GANGLION_BOARD") + "/flash.img")[6]
+    from _flash import Flash
+
+    vfs.umount("/")
+    vfs.mount(Flash(size), "/")
+    os.chdir("/")
+    _hw.attach()
+    gc.collect()
+    for name in ("boot.py", "main.py"):
+        if not _run(name, g):
+            break
+    _repl(g)
+
+
+def _run(name, g):
+    try:
+        code = _compiled(name)
+        if code:
+            exec(code, g)
+        return True
+    except SystemExit:
+        _soft_reset()
+    except BaseException as e:
+        sys.print_exception(e)
+    return False
+
+
+def _compiled(name):
+    # In a frame of its own, so that the source is not held for as long as main.py runs.
+    try:
+        with open(name) as f:
+            return compile(f.read(), name, "exec")
+    except OSError:
+        return None
+
+
+def _soft_reset():
+    import machine
+
+    machine.soft_reset()
+
+
+def _repl(g):
+    """A line at a time: what is left of a chip's console when main.py has ended."""
+    import _hw
+
+    while True:
+        try:
+            print(">>> ", end="")
+            line = sys.stdin.readline()
+            if not line:
+                _hw.exit(0)
+            _line(line, g)
+        except SystemExit:
+            _soft_reset()
+        except BaseException as e:
+            sys.print_exception(e)
+
+
+def _line(line, g):
+    try:
+        code = compile(line, "<stdin>", "eval")
+    except SyntaxError:
+        exec(line, g)
+        return
+    value = eval(code, g)
+    if value is not None:
+        print(repr(value))

@@ -1,0 +1,125 @@
+# The way to the hardware model: shared memory, and the signals that stand for interrupts.
+import os
+import struct
+import sys
+
+import ffi
+import micropython
+import uctypes
+from micropython import const
+
+_SIZE = const(8192)
+_READY = const(9)
+_BUSY = const(10)
+_DEFERRED = const(11)
+_SCHEDULED = const(12)
+_SIGNAL = const(13)
+_REQUEST = const(7)
+_PADS = const(6144)
+_PAD_SIZE = const(16)
+_PENDING = const(6)
+
+_SIGALRM = const(14)
+_PR_SET_PDEATHSIG = const(1)
+_SIGKILL = const(9)
+_RDWR = const(2)
+
+libc = ffi.open(None)
+exit = libc.func("v", "_exit", "i")
+
+
+def map_file(name, size):
+    """The address of a file of the board's folder, mapped shared."""
+    fd = libc.func("i", "open", "si")(os.getenv("GANGLION_BOARD") + "/" + name, _RDWR)
+    if fd < 0:
+        raise OSError(name)
+    address = libc.func("p", "mmap", "pLiiil")(0, size, 3, 1, fd, 0)
+    libc.func("i", "close", "i")(fd)
+    return address
+
+
+mem = uctypes.bytearray_at(map_file("hw.mem", _SIZE), _SIZE)
+
+pins = {}  # gpio -> (handler, pin)
+timers = []  # those running; machine.Timer
+run_timers = None  # set by machine when the first one starts
+
+
+def _dispatch(_):
+    """What a chip's interrupts schedule: runs between two bytecodes, may allocate."""
+    mem[_SCHEDULED] = 0
+    if mem[_BUSY]:
+        # The flash driver is Python here, and must not be entered twice; it is C on the chip.
+        mem[_DEFERRED] = 1
+        return
+    mem[_DEFERRED] = 0
+    for n in pins:
+        at = _PADS + n * _PAD_SIZE + _PENDING
+        if mem[at]:
+            mem[at] = 0
+            call(*pins[n])
+    if run_timers:
+        run_timers()
+    if mem[_REQUEST]:
+        import _fill
+
+        _fill.run()
+        del sys.modules["_fill"]
+
+
+def call(handler, arg):
+    """A callback whose exception must not keep the next from running."""
+    try:
+        handler(arg)
+    except Exception as e:
+        sys.print_exception(e)
+
+
+def wake():
+    """Have `_dispatch` run soon. Called in signal handlers: it must not allocate."""
+    if not mem[_SCHEDULED]:
+        mem[_SCHEDULED] = 1
+        try:
+            micropython.schedule(_dispatch, None)
+        except RuntimeError:
+            mem[_SCHEDULED] = 0  # the queue is full; both senders signal again
+
+
+def _on_signal(_):
+    wake()
+
+
+_callback = ffi.callback("v", _on_signal, "i", lock=True)
+
+
+def attach():
+    """Install the handlers, and die with the launcher."""
+    for number in (mem[_SIGNAL], _SIGALRM):
+        libc.func("p", "signal", "iC")(number, _callback)
+        # Blocking calls must return, so that the callback runs while the board waits in one.
+        libc.func("i", "siginterrupt", "ii")(number, 1)
+    try:
+        libc.func("i", "prctl", "iLLLL")(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    except OSError:
+        pass  # Linux only; elsewhere the end of stdin tells
+    if libc.func("i", "getppid", "")() != int(os.getenv("GANGLION_PARENT")):
+        exit(1)
+    mem[_READY] = 1
+
+
+def u32(at):
+    return struct.unpack_from("<I", mem, at)[0]
+
+
+def set_u32(at, value):
+    struct.pack_into("<I", mem, at, value)
+
+
+def set_text(at, text):
+    """A length byte and the text."""
+    mem[at] = len(text)
+    mem[at + 1 : at + 1 + len(text)] = text
+
+
+def text(at):
+    return bytes(mem[at + 1 : at + 1 + mem[at]])
