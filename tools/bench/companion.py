@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import resource
 import subprocess
@@ -20,6 +19,7 @@ from tools.bench.report import Figures, percentile
 from tools.bench.specs import firmware_specs
 from tools.broker import EmbeddedBroker
 from tools.paths import ROOT
+from tools.problem import Problem
 
 DEVICES = (1, 100, 1000)
 SECONDS = 5.0
@@ -86,6 +86,8 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
                 for n in devices:
                     tally, took, cpu = _one(broker, worker, credentials[:n], specs, seconds)
                     count = len(tally.latencies)
+                    if tally.refused:
+                        raise Problem(f"{prefix}: {tally.refused} of {count} answers were errors")
                     rate = count / took
                     figures[f"{prefix}_requests_per_s_at_{n}"] = rate
                     figures[f"{prefix}_cpu_ms_per_request_at_{n}"] = cpu * 1000 / max(count, 1)

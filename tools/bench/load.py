@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 # What devices say: spread over pins and forms, so that no cache of one sentence answers all.
 SENTENCES = tuple(
@@ -59,6 +60,7 @@ class Tally:
 
     latencies: list[float] = field(default_factory=list)
     sent: int = 0
+    refused: int = 0  # answers that were an error: a fast refusal is no answer
 
 
 class SimulatedDevice(asyncio.Protocol):
@@ -87,11 +89,10 @@ class SimulatedDevice(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         body = _string("MQTT") + bytes((4, 0xC2, 0, 0))
         body += _string(self.device) + _string(self.device) + _string(self._secret)
-        transport.write(_packet(0x10, body))
+        self._transport.write(_packet(0x10, body))
 
     def _next_pid(self) -> int:
         self._pid = self._pid % 65535 + 1
@@ -136,6 +137,8 @@ class SimulatedDevice(asyncio.Protocol):
             if b'"busy"' in body:
                 asyncio.get_running_loop().call_later(0.05, self.ask)
                 return
+            if b'"err"' in body:
+                self._tally.refused += 1
             self._tally.latencies.append(time.perf_counter() - self._sent_at)
             if self._go():
                 self.ask()

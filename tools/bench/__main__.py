@@ -1,0 +1,35 @@
+"""`make bench`: BENCH=turn|heap|companion for one part, JSON=1 for one object."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tools.bench import companion, heap, report, turn
+from tools.problem import Problem
+
+PARTS = {"turn": turn.run, "heap": heap.run, "companion": companion.run}
+
+
+def main() -> int:
+    """Run the parts that BENCH names (all by default) and print their figures."""
+    wanted = os.environ.get("BENCH", "")
+    names = [n for n in wanted.replace(",", " ").split() if n] or list(PARTS)
+    unknown = [n for n in names if n not in PARTS]
+    if unknown:
+        print(f"bench: no part {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    figures: report.Figures = {}
+    for name in names:
+        print(f"bench: {name} …", file=sys.stderr)
+        try:
+            figures |= PARTS[name]()
+        except Problem as problem:
+            print(f"bench: {name}: {problem}", file=sys.stderr)
+            return 1
+    print(report.show(figures, bool(os.environ.get("JSON"))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
