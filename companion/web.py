@@ -162,10 +162,6 @@ def _error(status: int, code: str, msg: str) -> JSONResponse:
     return JSONResponse({"error": {"code": code, "msg": msg}}, status_code=status)
 
 
-class _TooBig(Exception):
-    pass
-
-
 class _Gate:
     """What every request passes before FastAPI sees it: Host, token, size."""
 
@@ -192,12 +188,17 @@ class _Gate:
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._bytes_max:
-                raise _TooBig
+                # A body without Content-Length shows its size only as it comes: end it here.
+                return {"type": "http.request", "body": b"", "more_body": False}
             return message
 
-        try:
-            await self._app(scope, bounded, send)
-        except _TooBig:
+        async def answer(message: Message) -> None:
+            # What the application makes of half a body is not what went wrong.
+            if size <= self._bytes_max:
+                await send(message)
+
+        await self._app(scope, bounded, answer)
+        if size > self._bytes_max:
             await self._too_big()(scope, receive, send)
 
     def _refusal(self, path: str, headers: dict[bytes, bytes]) -> JSONResponse | None:
