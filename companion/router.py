@@ -244,26 +244,22 @@ class Router:
     """Holds the backends in order and what is known of their health."""
 
     backends: Sequence[Backend]
+    models: int = field(init=False)
+    """How many of them read the conversation."""
+    needs_context: bool = field(init=False)
+    """Whether any does."""
     _by_name: dict[str, Backend] = field(init=False)
     _fast: dict[str, FastBackend] = field(init=False)
     _pauses: dict[str, _Pause] = field(init=False, default_factory=dict)
     _plans: dict[Signal, Plan] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.models = sum(b.needs_context for b in self.backends)
+        self.needs_context = self.models > 0
         self._by_name = {b.name: b for b in self.backends}
         self._fast = {b.name: b for b in self.backends if isinstance(b, FastBackend)}
         if len(self._by_name) != len(self.backends):
             raise ValueError("two backends have the same name")
-
-    @property
-    def needs_context(self) -> bool:
-        """Whether any backend wants the conversation at all."""
-        return any(b.needs_context for b in self.backends)
-
-    @property
-    def models(self) -> int:
-        """Backends that read the conversation."""
-        return sum(b.needs_context for b in self.backends)
 
     def snapshot(self) -> Snapshot:
         """The backends as they are now."""

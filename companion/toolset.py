@@ -131,6 +131,8 @@ def _compile(schema: Any) -> Check | None:
         return _compile_number(schema, rest, kinds == "integer")
     if kinds == "boolean" and not rest:
         return lambda v: None if v is True or v is False else "must be true or false"
+    if kinds is None and rest == {"enum"}:
+        return _compile_enum(schema["enum"])
     if kinds is None and not rest:
         return lambda v: None
     return None
@@ -161,6 +163,18 @@ _A = {
     "number": "a number",
     "boolean": "true or false",
 }
+
+
+def _compile_enum(allowed: Any) -> Check | None:
+    if not _all(allowed, lambda a: isinstance(a, str | int | float) and not isinstance(a, bool)):
+        return None
+    reason = "must be one of " + ", ".join(map(str, allowed))
+
+    def enum(value: Any) -> str | None:
+        # To Python True is 1, to JSON it is not.
+        return None if value in allowed and not isinstance(value, bool) else reason
+
+    return enum
 
 
 def _compile_string(schema: dict[str, Any], rest: set[str]) -> Check | None:

@@ -16,6 +16,7 @@ SCHEMA: dict[str, Any] = {
         "duty": {"type": "number", "minimum": 0, "maximum": 1.5},
         "name": {"type": "string", "minLength": 1, "maxLength": 5},
         "mode": {"type": "string", "enum": ["up", "down"]},
+        "value": {"enum": [0, 1, "toggle"]},
         "keep": {"type": "boolean"},
         "nested": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
     },
@@ -42,6 +43,10 @@ SCHEMA: dict[str, Any] = {
         ({"pin": 5, "name": ""}, "1 to 5 characters"),
         ({"pin": 5, "name": "toolong"}, "1 to 5 characters"),
         ({"pin": 5, "mode": "left"}, "one of up, down"),
+        ({"pin": 5, "value": "toggle"}, None),
+        ({"pin": 5, "value": True}, "'value' must be one of 0, 1, toggle"),
+        ({"pin": 5, "value": "1"}, "'value' must be one of 0, 1, toggle"),
+        ({"pin": 5, "value": [1]}, "'value'"),
         ({"pin": 5, "keep": 1}, "true or false"),
         ({"pin": 5, "nested": {}}, "'a' is missing"),
         ({"pin": 5, "extra": 1}, "'extra' is not an argument"),
@@ -63,7 +68,7 @@ values = st.recursive(
     | st.booleans()
     | st.integers(-3, 3)
     | st.floats(-2, 2, allow_nan=False)
-    | st.sampled_from(["", "up", "lamp", "toolong"]),
+    | st.sampled_from(["", "up", "lamp", "toolong", "toggle"]),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(st.sampled_from(["a", "pin"]), inner, max_size=2)
