@@ -78,7 +78,8 @@ class EmbeddedBroker:
     Thread-safe; every method blocks for milliseconds.
 
     ``folder`` is made when missing. ``port``: that one or :class:`tools.ports.PortTaken`; None: the
-    one it had before where that is free, else a free one. ``command`` starts mosquitto (default: ``runtime.mosquitto()``).
+    one it had before where that is free, else a free one. ``command`` starts mosquitto; None:
+    ``runtime.mosquitto()``.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ without cursor control plain lines are read. Both show the same.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -97,9 +98,7 @@ class Chat:
         return line
 
     def _editor(self) -> Callable[[], str]:
-        import os
-
-        if os.environ.get("TERM", "dumb") == "dumb":
+        if not _has_cursor():
             return lambda: input("> ")
         from prompt_toolkit import PromptSession
         from prompt_toolkit.formatted_text import ANSI
@@ -181,8 +180,7 @@ class Chat:
             shown = True
 
         try:
-            # Without colours there may be no cursor control either.
-            yield tick if self._paint.on else lambda: None
+            yield tick if _has_cursor() else lambda: None
         finally:
             if shown:
                 sys.stdout.write("\r\x1b[K")
@@ -301,6 +299,11 @@ class Chat:
 
     def _print(self, text: str) -> None:
         print(text, flush=True)
+
+
+def _has_cursor() -> bool:
+    """Is stdout a terminal on which the cursor can be moved?"""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 _PAD_COLUMNS = ("mode", "latch", "pull", "hold", "ext", "level")

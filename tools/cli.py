@@ -93,26 +93,29 @@ def board(
     renew: Annotated[
         bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
     ] = False,
+    wait: Annotated[float, typer.Option("--wait", hidden=True)] = 0.0,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Run one virtual board, its serial line on this terminal."""
     from tools import board as boards
     from tools.state import Home
 
-    boards.run(Home(home), device, broker=broker, ca=ca, secret=secret, renew=renew)
+    boards.run(Home(home), device, broker=broker, ca=ca, secret=secret, renew=renew, wait_s=wait)
 
 
 @app.command()
 def devices(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """List the devices that the companion knows."""
     from tools.render import Paint, table
+    from tools.state import Home
 
     found = _client(home).devices()
     if as_json:
         _print_json(found)
         return
     if not found:
-        print("no device has been heard of yet. Start a virtual one with `ganglion board`.")
+        start = Home(home).command("board")
+        print(f"no device has been heard of yet. Start a virtual one with `{start}`.")
         return
     head = ["device", "online", "board", "firmware", "boot", "heap", "clock", "points"]
     rows = [[_cell(row, column) for column in head] for row in found]

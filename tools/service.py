@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,11 +154,15 @@ async def _companion(home: Home, config: Config, embedded: EmbeddedBroker | None
 async def _say_what_is_where(
     home: Home, companion: Companion, embedded: EmbeddedBroker | None, stop: asyncio.Event
 ) -> None:
-    connected = asyncio.ensure_future(companion.link.connected.wait())
-    stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({connected, stopped}, timeout=_BROKER_S, return_when=asyncio.FIRST_COMPLETED)
-    connected.cancel()
-    stopped.cancel()
+    until = time.monotonic() + _BROKER_S
+    trouble = companion.link.problem  # changes with the first failed try
+    while not (  # noqa: ASYNC110 - one of the four is no event
+        companion.link.connected.is_set()
+        or stop.is_set()
+        or companion.link.problem != trouble
+        or time.monotonic() > until
+    ):
+        await asyncio.sleep(0.01)
     broker = companion.broker
     where = f"{broker.host}:{broker.port}{' (TLS)' if broker.tls else ''}"
     if embedded is not None:

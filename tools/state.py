@@ -57,9 +57,11 @@ class Home:
 
     def create(self) -> None:
         try:
+            if self.folder.is_dir():
+                return
+            self.folder.mkdir(parents=True)
             # As root the broker runs as another user, which must pass through (and reads nothing).
-            mode = 0o711 if os.geteuid() == 0 else 0o700
-            self.folder.mkdir(mode=mode, parents=True, exist_ok=True)
+            self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         except OSError as error:
             raise Problem(
                 f"cannot make the state folder {shown(self.folder)}: {error.strerror}. "
@@ -97,9 +99,9 @@ class Home:
         """The companion of this folder, or Problem saying how to start one."""
         running = self._read_run()
         if running is None or not _is_alive(running.pid):
-            what = "is not running" if running is None else "has ended without cleaning up"
+            how = "" if running is None else ": it ended without cleaning up"
             raise Problem(
-                f"the companion {what} (state folder {shown(self.folder)}). "
+                f"the companion is not running{how} (state folder {shown(self.folder)}). "
                 f"Start it with `{self.command('serve')}`, in another terminal."
             )
         return running

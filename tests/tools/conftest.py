@@ -9,6 +9,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
+from tests.tools.system import Device, Serving, wait_for
 from tools import runtime
 from tools.broker import EmbeddedBroker
 
@@ -30,6 +31,22 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def broker(home: Path, mosquitto: list[str]) -> Iterator[EmbeddedBroker]:
     with EmbeddedBroker(home / "broker", command=mosquitto) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One companion with its broker for all tests that only ask it something."""
+    running = Serving(tmp_path_factory.mktemp("serving"))
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def device(serving: Serving) -> Iterator[Device]:
+    kitchen = Device(serving, "kitchen")
+    wait_for(lambda: serving.client.devices()[0]["points"])
+    yield kitchen
+    kitchen.close()
 
 
 class Client:
