@@ -228,7 +228,9 @@ class Dispatch:
         while True:
             passed_s = time.monotonic() - began
             if passed_s < self._life_s:
-                self._publish(topic, payload, waiter)
+                # While the broker is away repeats would only pile up for its return.
+                if self._link.connected.is_set():
+                    self._publish(topic, payload, waiter)
                 wait_s = min(self._resend_s, max(self._life_s - passed_s, 0.01))
             else:
                 # Expired: a device that has not begun will refuse it; one that has may go on.

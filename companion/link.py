@@ -408,6 +408,8 @@ class PahoLink:
         self, client: paho.Client, userdata: Any, mid: int, reason: ReasonCode, properties: Any
     ) -> None:
         self._outstanding -= 1
+        if reason.is_failure:
+            log.warning("the broker refuses a message of this companion: %s", reason)
         if self._waiting:
             self._send_waiting()
 

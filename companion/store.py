@@ -183,6 +183,10 @@ class Store:
         rows, self._rows = self._rows, []
         try:
             await self._in_thread(lambda: self._write(rows))
+        except (UnicodeError, OverflowError):
+            # Would fail for ever, and everything behind it.
+            log.exception("%d answers cannot be written and are dropped", len(rows))
+            self.dropped += len(rows)
         except (sqlite3.Error, OSError) as error:
             self._rows = rows + self._rows
             excess = len(self._rows) - KEPT_MAX

@@ -14,6 +14,8 @@ CHARS_PER_TOKEN: Final = 4
 """For estimates only; what English text comes to with common tokenizers."""
 TEXT_BYTES_MAX: Final = 1024
 _MODEL_CHARS_MAX: Final = 64
+_TOKENS_MAX: Final = 1_000_000_000
+"""What no answer takes; a larger count is a lie that must not overflow anything."""
 
 
 def read(body: bytes, specs: Sequence[ToolSpec], prompt_chars: int, model: str) -> Answer:
@@ -40,7 +42,7 @@ def read(body: bytes, specs: Sequence[ToolSpec], prompt_chars: int, model: str) 
         say=say,
         more=_more(calls, say, specs),
         usage=_usage(data.get("usage"), prompt_chars, len(body)),
-        model=(named if isinstance(named, str) and named else model)[:_MODEL_CHARS_MAX],
+        model=_clean(named if isinstance(named, str) and named else model)[:_MODEL_CHARS_MAX],
     )
 
 
@@ -95,11 +97,15 @@ def _text(message: Mapping[str, Any]) -> str | None:
         content = "".join(part for part in parts if isinstance(part, str))
     if not isinstance(content, str):
         return None
-    # A lone surrogate is legal in JSON's escapes and cannot be written as UTF-8.
-    raw = content.strip().encode(errors="replace")
+    raw = _clean(content).strip().encode()
     if len(raw) > TEXT_BYTES_MAX:
         raw = raw[: TEXT_BYTES_MAX - 3].decode(errors="ignore").rstrip().encode() + "…".encode()
     return raw.decode() or None
+
+
+def _clean(text: str) -> str:
+    # A lone surrogate is legal in JSON's escapes and cannot be written as UTF-8.
+    return text.encode(errors="replace").decode()
 
 
 def _finished(reason: Any, calls: tuple[Call, ...]) -> None:
@@ -145,4 +151,6 @@ def _usage(raw: Any, prompt_chars: int, body_bytes: int) -> Usage:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return min(max(value, 0), _TOKENS_MAX)

@@ -243,6 +243,15 @@ async def test_other_shapes_of_the_same(upstream: ScriptedUpstream, backend: Ope
     assert (await backend.answer(request())).say == "? lone"
 
 
+async def test_a_lie_about_usage_is_bounded(
+    upstream: ScriptedUpstream, backend: OpenAIBackend
+) -> None:
+    lie = {"prompt_tokens": 10**30, "completion_tokens": -7}
+    upstream.script([{"text": "Hello.", "usage": lie}])
+    usage = (await backend.answer(request())).usage
+    assert (usage.input, usage.output) == (1_000_000_000, 0)
+
+
 async def test_the_key_is_in_no_error_log_or_repr(
     upstream: ScriptedUpstream, backend: OpenAIBackend, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -152,3 +152,16 @@ async def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     await store.open()
     assert "newer" in store.problem
     await store.aclose()
+
+
+async def test_a_row_that_can_never_be_written_blocks_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "c.db")
+    await store.open()
+    store.add(row("a1.1", model="\ud800"))
+    await store.flush()
+    store.add(row("b1.1", tokens_in=10**30))
+    await store.flush()
+    store.add(row("c1.1"))
+    assert len(await store.by_turn("kitchen", "c1")) == 1
+    assert store.dropped == 2
+    await store.aclose()
