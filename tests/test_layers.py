@@ -24,7 +24,7 @@ FIRMWARE = {
     "tool_memory": {"tools"},
     "tool_system": {"tools", "clock"},
     "specs": {"tools"},
-    "agent": {"", "clock", "inbox", "specs", "talk", "tool_memory", "tools"},
+    "agent": {"", "clock", "inbox", "specs", "talk", "tools"},
     "console": set(),
     "board": {"agent", "clock", "console", "guard", "inbox", "link", "points", "store", "tools"}
     | {"wifi"},

@@ -11,10 +11,9 @@ import random
 import sys
 import time
 
-from . import VERSION, clock, specs
+from . import VERSION, clock
 from .inbox import REPEAT, RUN, good_id
 from .talk import Conversations, calls_text, dumps
-from .tool_memory import PREFIX as FACT
 from .tools import fill, show
 
 MAX_WAITING = 4
@@ -28,6 +27,7 @@ RETRY_MS = 4000
 _MAX_ASKS = 12  # of one round: repeats, resends and waits together
 _STATE_EVERY_MS = 5000
 _FACT_BYTES = 1536
+_FACT = "m:"  # as in tool_memory.py, which is not loaded for this
 _OFFLINE = (
     "I am not connected (%s), so nobody can work out what you mean. What is set up already runs."
 )
@@ -50,7 +50,8 @@ class Agent:
         self._open = None  # id of the ask that waits for an answer
         self._answer = None
         self._answered = asyncio.Event()
-        self._digest = specs.digest()
+        self._digest = _specs().digest()
+        _drop_specs()
         self._events = []
         self._event_n = 0
         self._turn_n = 0
@@ -140,8 +141,7 @@ class Agent:
     def _do(self, msg):
         tool = msg["tool"]
         args = msg["args"]
-        receipt = self._call(tool, args)
-        receipt.pop("say", None)
+        receipt = self._call(tool, args)[2]
         payload = '{"id":"%s","receipt":%s}' % (msg["id"], dumps(receipt))
         self.inbox.finish(msg["id"], "done", payload)
         self.link.publish("done", payload)
@@ -185,7 +185,7 @@ class Agent:
                 sys.print_exception(e)
                 self.event("error", {"msg": repr(e)})
                 reply = " ".join(
-                    [self._speak(r) for r in results] + ["Something went wrong in me: %r." % e]
+                    [r[3] for r in results] + ["Something went wrong in me: %r." % e]
                 )
                 err, by = "internal", None
             callback(tid, reply, results, err, by)
@@ -195,7 +195,7 @@ class Agent:
     def _send_reply(self, tid, text, results, err, by):
         out = '{"id":"%s","text":%s' % (tid, dumps(text))
         if results:
-            out += ',"calls":' + calls_text(results)
+            out += ',"calls":' + calls_text([list(r[:3]) for r in results])
         if by == "chip":
             out += ',"by":"chip"'
         if err:
@@ -218,14 +218,14 @@ class Agent:
             sent = len(messages)
             if "err" in answer:
                 code, why = self._error_of(answer["err"])
-                done = [self._speak(r) for r in results]
+                done = [r[3] for r in results]
                 return " ".join(done + [why]), code, by
             by = answer.get("by")
             last = self._run_calls(answer.get("calls"), results)
             failed = any("err" in r[2] for r in last)
             more = answer.get("more", 0)
             if last:
-                messages.append('["d",%s]' % calls_text([list(r) for r in last]))
+                messages.append('["d",%s]' % calls_text([list(r[:3]) for r in last]))
             if n < MAX_ROUNDS and last and (more == 2 or (more == 1 and failed)):
                 continue
             break
@@ -249,37 +249,30 @@ class Agent:
                 tool, args = call
             else:
                 tool, args = "?", {}
-            result = [tool, args, self._call(tool, args)]
+            result = self._call(tool, args)
             last.append(result)
             results.append(result)
-            # The sentence is made now: a later call may rename what this one acted on.
-            result[2]["say"] = self.tools.sentence(tool, args, result[2])
         return last
 
     def _call(self, tool, args):
-        receipt = self.tools.call(tool, args)
+        """`(tool, args, receipt, its sentence, did it act)`."""
+        receipt, sentence, acted = self.tools.run(tool, args)
         if receipt.get("err") == "refused":
             self.event("refused", {"tool": tool, "code": "refused", "msg": receipt["msg"]})
-        return receipt
-
-    def _speak(self, result):
-        return result[2].get("say", "")
+        return tool, args, receipt, sentence, acted
 
     def _compose(self, say, last, failed, results):
         """The reply, from receipts; a model's words are never alone."""
         if failed or not isinstance(say, str):
             told = results if failed else last
-            text = " ".join([self._speak(r) for r in told]) or "I have no answer to that."
+            text = " ".join([r[3] for r in told]) or "I have no answer to that."
         else:
-            shown = "; ".join(
-                [self._speak(r).rstrip(".") for r in results if self.tools.acts(r[0])]
-            )
+            # What was tried and failed in an earlier round is shown, too.
+            shown = "; ".join([r[3].rstrip(".") for r in results if r[4] or "err" in r[2]])
             text = "%s [%s]" % (
                 fill(say, lambda name: _receipt_field(name, last)),
                 shown or "nothing was changed",
             )
-        for r in results:
-            r[2].pop("say", None)
         return text
 
     # ---- asking
@@ -332,7 +325,7 @@ class Agent:
         if left < DEADLINE_MS - 100:
             head += ',"ms":%d' % left
         store = self.tools.kit.store
-        if store.count(FACT):
+        if store.count(_FACT):
             head += ',"mem":"%d.%d"' % (self.boot, store.writes)
             if facts:
                 head += ',"facts":' + self._facts(store)
@@ -354,8 +347,8 @@ class Agent:
     def _facts(self, store):
         out = []
         size = 0
-        for key in store.keys(FACT):
-            item = dumps(key) + ":" + dumps(store.get(FACT + key))
+        for key in store.keys(_FACT):
+            item = dumps(key) + ":" + dumps(store.get(_FACT + key))
             size += len(item)
             if size > _FACT_BYTES:
                 break
@@ -411,7 +404,9 @@ class Agent:
         )
 
     def publish_tools(self):
-        self.link.publish("tools", '{"hash":"%s","specs":%s}' % (self._digest, specs.text()), True)
+        specs = _specs()
+        self.link.stream("tools", lambda: specs.chunks(self._digest), True)
+        _drop_specs()
 
     def _points_changed(self):
         if self.tools.kit.points.version != self._state_version:
@@ -476,6 +471,19 @@ class Agent:
             if not self.link.publish("event", self._events[0]):
                 break
             self._events.pop(0)
+
+
+def _specs():
+    from . import specs
+
+    return specs
+
+
+def _drop_specs():
+    sys.modules.pop("ganglion.specs", None)
+    package = sys.modules["ganglion"]
+    if hasattr(package, "specs"):
+        del package.specs
 
 
 def _failure(code, msg):

@@ -24,6 +24,8 @@ WATCHDOG_MS = 30000
 CONFIG = "/config.json"
 BOOT_COUNT = "/boot"
 
+# Collecting early keeps the heap in one piece; waiting until it is full does not.
+_COLLECT_EVERY_BYTES = 8192
 _MAGIC = b"GNG"  # main.py writes it, too
 # Longest time without a beat: 15 s of joining Wi-Fi, 10 s of a companion's `busy`.
 _STUCK_S = 25
@@ -132,6 +134,12 @@ class Board:
 
     async def run(self):
         """The agent and its link, for ever."""
+        # One after the other, from the bottom: importing peaks at twice what stays, and nested
+        # imports would add their peaks up.
+        for name in ("store", "guard", "inbox", "points", "tools", "talk", "mqtt", "link", "agent"):
+            gc.collect()
+            __import__("ganglion." + name)
+        gc.threshold(_COLLECT_EVERY_BYTES)
         from .agent import Agent
         from .guard import Guard
         from .inbox import Inbox

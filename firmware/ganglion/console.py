@@ -58,5 +58,5 @@ class Console:
 
     def _show(self, tid, text, results, err, by):
         print("%s%s" % (text, "  (%s)" % by if by else ""))
-        for tool, args, receipt in results:
+        for tool, args, receipt, _, _ in results:
             print("  %s %s -> %s" % (tool, args, receipt))

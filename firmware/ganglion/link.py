@@ -26,7 +26,7 @@ MAX_PAYLOAD_BYTES = 4096
 MAX_PENDING = 24
 MAX_PENDING_BYTES = 10240
 
-_LATEST = ("status", "tools", "state", "ask")
+_LATEST = ("status", "state", "ask")
 
 _CONNECT_MS = 10000
 _ACK_MS = 10000
@@ -109,6 +109,26 @@ class Link:
         self._pending_bytes += len(packet)
         if self.connected:
             self._write_entry(entry)
+        return True
+
+    def stream(self, leaf, chunks, retain=False):
+        """Publish what `chunks()` yields (ASCII str) without ever holding it whole.
+
+        For what is sent anew in each session: it is not kept, and so not sent again. `chunks` is
+        called twice, for the length and for the text. False when there is no session.
+        """
+        if not self.connected:
+            return False
+        length = 0
+        for chunk in chunks():
+            length += len(chunk)
+        self._write(
+            mqtt.publish_head(
+                "%s/up/%s" % (self._prefix, leaf), length, self._next_pid(), retain
+            )
+        )
+        for chunk in chunks():
+            self._write(chunk.encode())
         return True
 
     def room(self):

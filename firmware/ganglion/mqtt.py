@@ -47,15 +47,19 @@ def _string(out, text):
     out.extend(data)
 
 
-def _packet(kind_flags, body):
+def _head(kind_flags, length):
+    """A fixed header, to be followed by `length` bytes (section 2.2)."""
     out = bytearray((kind_flags,))
-    left = len(body)
-    while True:  # remaining length, section 2.2.3
-        digit = left & 127
-        left >>= 7
-        out.append(digit | 128 if left else digit)
-        if not left:
-            break
+    while True:
+        digit = length & 127
+        length >>= 7
+        out.append(digit | 128 if length else digit)
+        if not length:
+            return out
+
+
+def _packet(kind_flags, body):
+    out = _head(kind_flags, len(body))
     out.extend(body)
     return out
 
@@ -88,13 +92,23 @@ def publish(topic, payload, pid=0, retain=False):
     """
     if isinstance(payload, str):
         payload = payload.encode()
-    body = bytearray()
-    _string(body, topic)
+    out = publish_head(topic, len(payload), pid, retain)
+    out.extend(payload)
+    return out
+
+
+def publish_head(topic, length, pid=0, retain=False):
+    """All of a PUBLISH but its payload of `length` bytes, for one too long to hold twice."""
+    topic = topic.encode()
+    out = _head(
+        0x30 | (2 if pid else 0) | (1 if retain else 0),
+        2 + len(topic) + (2 if pid else 0) + length,
+    )
+    _string(out, topic)
     if pid:
-        body.append(pid >> 8)
-        body.append(pid & 255)
-    body.extend(payload)
-    return _packet(0x30 | (2 if pid else 0) | (1 if retain else 0), body)
+        out.append(pid >> 8)
+        out.append(pid & 255)
+    return out
 
 
 def set_dup(packet):

@@ -1,4 +1,4 @@
-"""Tool specs as the wire shows them. Loaded to publish `up/tools`, dropped after."""
+"""Tool specs as the wire shows them. Loaded at boot and to publish `up/tools`, dropped after."""
 
 import binascii
 import hashlib
@@ -35,24 +35,34 @@ def _schema(line):
     return out + "}"
 
 
-def text():
-    """The JSON array of all specs."""
-    out = []
-    for fam in tools.families():
-        for name, desc, line, acts, _ in tools.family(fam).SPECS:
-            out.append(
-                '{"name":"%s","desc":%s,"args":%s,"acts":%s}'
-                % (name, json.dumps(desc), _schema(line), "true" if acts else "false")
-            )
-    return "[" + ",".join(out) + "]"
+def _each():
+    """Every spec, one family in the heap at a time."""
+    for family in tools.FAMILIES:
+        for spec in tools.load(family).SPECS:
+            yield spec
+        tools.drop(family)
+
+
+def chunks(digest):
+    """The message of `up/tools`, in pieces of some 200 bytes."""
+    head = '{"hash":"%s","specs":[' % digest
+    for name, desc, line, acts, _ in _each():
+        yield '%s{"name":"%s","desc":%s,"args":%s,"acts":%s}' % (
+            head,
+            name,
+            json.dumps(desc),
+            _schema(line),
+            "true" if acts else "false",
+        )
+        head = ","
+    yield "]}"
 
 
 def digest():
-    """Six characters that stand for `text()`."""
+    """Six characters that stand for the specs."""
     h = hashlib.sha256()
-    for fam in tools.families():
-        for spec in tools.family(fam).SPECS:
-            for part in spec[:3]:
-                h.update(part.encode() + b"\0")
+    for spec in _each():
+        for part in spec[:3]:
+            h.update(part.encode() + b"\0")
     raw = binascii.b2a_base64(h.digest()[:6]).decode()
     return raw[:6].replace("+", "-").replace("/", "_")

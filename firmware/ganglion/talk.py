@@ -23,10 +23,13 @@ def calls_text(results, limit=_MAX_CALLS_BYTES):
     while len(text.encode()) > limit:
         longest = max(results, key=lambda r: len(dumps(r[2])))
         if longest[2] == {"cut": 1}:
-            longest[1] = {}
-            if all(r[1] == {} for r in results):
+            # Receipts alone did not do it: the arguments, which the answer's sender knows.
+            longest = max(results, key=lambda r: len(dumps(r[1])))
+            if longest[1] == {}:
                 break
-        longest[2] = {"cut": 1}
+            longest[1] = {}
+        else:
+            longest[2] = {"cut": 1}
         text = dumps(results)
     return text
 

@@ -12,15 +12,29 @@ name that may be left out:
     a|b            one of these words
 
 `acts` says whether the tool changes anything; `sentence` is what its receipt says to a person,
-with {fields} of receipt and arguments. `specs.py` turns the same lines into JSON Schema.
+with {fields} of receipt and arguments; a receipt's own `say` comes first and does not travel.
+`specs.py` turns the same lines into JSON Schema.
+
+Only the GPIO family stays in the heap. The others are loaded for a call and dropped after it:
+1 to 2 KB each, and what is rare must not cost what every turn needs.
 """
 
 import gc
+import sys
 
 from .guard import Refused
 from .store import StoreFull
 
-_FAMILIES = ("gpio", "points", "memory", "system")
+FAMILIES = ("gpio", "points", "memory", "system")
+
+_STAYS = "gpio"
+# The tools of each family, in the same order; a test holds it against the families' SPECS.
+_WHERE = (
+    "gpio_write gpio_read gpio_read_all",
+    "point_set point_delete",
+    "memory_set memory_get memory_list memory_delete",
+    "get_time get_health",
+)
 
 
 class ToolError(Exception):
@@ -48,13 +62,29 @@ class Kit:
         return point[0], self.points.name_of(point[0]) and ref
 
 
-def family(name):
+def load(family):
     """The module of a tool family."""
-    return __import__("ganglion.tool_" + name, None, None, ("SPECS",))
+    return __import__("ganglion.tool_" + family, None, None, ("SPECS",))
 
 
-def families():
-    return _FAMILIES
+def drop(family):
+    """Let a family's memory go, unless it is one that stays."""
+    if family != _STAYS:
+        name = "tool_" + family
+        sys.modules.pop("ganglion." + name, None)
+        # The package keeps a reference of its own.
+        package = sys.modules["ganglion"]
+        if hasattr(package, name):
+            delattr(package, name)
+
+
+def family_of(tool):
+    """The family that has this tool, or None."""
+    if isinstance(tool, str):
+        for at in range(len(FAMILIES)):
+            if tool in _WHERE[at].split():
+                return FAMILIES[at]
+    return None
 
 
 def _check(kind, value):
@@ -106,53 +136,42 @@ def check_args(line, args):
 class Tools:
     def __init__(self, kit):
         self.kit = kit
-        self._where = {}  # tool -> family
-        for fam in _FAMILIES:
-            for spec in family(fam).SPECS:
-                self._where[spec[0]] = fam
 
-    def spec(self, name):
-        fam = self._where.get(name)
-        if fam is None:
-            return None
-        for spec in family(fam).SPECS:
-            if spec[0] == name:
-                return spec
-        return None
+    def run(self, tool, args):
+        """Run one tool: `(receipt, sentence for a person, did it act)`.
 
-    def call(self, name, args):
-        """Run one tool; returns its receipt. Never raises: a failure is `err` and `msg` in it."""
+        Never raises: a failure is `err` and `msg` in the receipt, and nothing was changed.
+        """
+        family = family_of(tool)
         try:
-            spec = self.spec(name) if isinstance(name, str) else None
-            if spec is None:
-                raise ToolError("unknown_tool", "I have no tool '%s'" % name)
+            if family is None:
+                raise ToolError("unknown_tool", "I have no tool '%s'" % tool)
+            module = load(family)
+            for spec in module.SPECS:
+                if spec[0] == tool:
+                    break
             check_args(spec[2], args)
-            return family(self._where[name]).call(self.kit, name, args)
+            receipt = module.call(self.kit, tool, args)
         except ToolError as e:
-            return {"err": e.args[0], "msg": e.args[1]}
+            return _failed(e.args[0], e.args[1])
         except Refused as e:
-            return {"err": "refused", "msg": e.args[0]}
+            return _failed("refused", e.args[0])
         except StoreFull as e:
-            return {"err": "full", "msg": "%s; nothing was changed" % e.args[0]}
+            return _failed("full", "%s; nothing was changed" % e.args[0])
         except MemoryError:
             gc.collect()
-            return {"err": "internal", "msg": "not enough memory for %s" % name}
+            return _failed("internal", "not enough memory for %s" % tool)
         except Exception as e:
-            return {"err": "internal", "msg": "%s failed: %r" % (name, e)}
-
-    def acts(self, name):
-        spec = self.spec(name)
-        return spec is not None and spec[3]
-
-    def sentence(self, name, args, receipt):
-        """What a receipt says to a person; to be asked once, it takes `say` out."""
+            return _failed("internal", "%s failed: %r" % (tool, e))
+        finally:
+            if family is not None:
+                drop(family)
         if "err" in receipt:
-            return _sentence(receipt.get("msg", receipt["err"]))
-        spec = self.spec(name)
-        text = receipt.pop("say", None)  # for people only: it does not travel
-        if text is None:
-            text = fill(spec[4], lambda key: self._field(key, args, receipt))
-        return _sentence(text)
+            return receipt, _sentence(receipt["msg"]), False
+        say = receipt.pop("say", None)
+        if say is None:
+            say = fill(spec[4], lambda key: self._field(key, args, receipt))
+        return receipt, _sentence(say), spec[3]
 
     def _field(self, key, args, receipt):
         if key == "name":
@@ -164,6 +183,10 @@ class Tools:
 
     def _pin_name(self, gpio):
         return self.kit.points.name_of(gpio) or "pin %d" % gpio
+
+
+def _failed(code, msg):
+    return {"err": code, "msg": msg}, _sentence(msg), False
 
 
 def show(key, value):

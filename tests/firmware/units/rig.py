@@ -28,6 +28,9 @@ class Wire:
         self.sent.append((leaf, json.loads(payload), retain))
         return True
 
+    def stream(self, leaf, chunks, retain=False):
+        return self.publish(leaf, "".join(chunks()), retain)
+
     def room(self):
         return True
 
