@@ -23,7 +23,6 @@ REQUEST = 7  # 0, or what the launcher wants done in there: FILL, UNFILL
 RESULT = 8  # of the request: 0 not done, DONE, FAILED
 READY = 9  # signal handlers are in place
 BUSY = 10  # inside the flash driver: no callback may run
-DEFERRED = 11  # one wanted to
 SCHEDULED = 12  # a callback run is in the scheduler's queue
 SIGNAL = 13  # number of the signal the launcher sends
 FILLED = 14  # the filler is on flash

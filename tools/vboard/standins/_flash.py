@@ -3,13 +3,12 @@
 import struct
 
 import uctypes
-from _hw import libc, map_file, mem, set_u32, wake
+from _hw import libc, map_file, mem, set_u32
 from micropython import const
 
 _TORN = const(3)
 _CUT = const(4)
 _BUSY = const(10)
-_DEFERRED = const(11)
 _WRITES = const(16)
 _CUT_AT = const(20)
 _BLOCK_SIZE = const(4096)
@@ -28,7 +27,7 @@ class Flash:
         self._view = memoryview(self._data)
 
     def readblocks(self, block, buf, offset=0):
-        # No jump in here, so no callback can run before the file system has its data.
+        # No jump in here, and only at jumps can a callback run.
         at = block * _BLOCK_SIZE + offset
         buf[:] = self._view[at : at + len(buf)]
 
@@ -41,33 +40,32 @@ class Flash:
                 self._data[at : at + half] = memoryview(buf)[:half]
             _die()
         self._data[at : at + len(buf)] = buf
-        self._leave()
+        mem[_BUSY] = 0
 
     def ioctl(self, op, arg):
+        mem[_BUSY] = 1
+        result = self._ioctl(op, arg)
+        mem[_BUSY] = 0
+        return result
+
+    def _ioctl(self, op, arg):
         if op == 4:
             return self.size // _BLOCK_SIZE
         if op == 5:
             return _BLOCK_SIZE
         if op == 6:
-            mem[_BUSY] = 1
             n = _BLOCK_SIZE
             if self._fails():
                 if mem[_TORN]:
                     _memset(self._at + arg * _BLOCK_SIZE, 255, n // 2)
                 _die()
             _memset(self._at + arg * _BLOCK_SIZE, 255, n)
-            self._leave()
         return 0
 
     def _fails(self):
         n, cut_at = struct.unpack_from("<II", mem, _WRITES)
         set_u32(_WRITES, n + 1)
         return n + 1 == cut_at
-
-    def _leave(self):
-        mem[_BUSY] = 0
-        if mem[_DEFERRED]:
-            wake()
 
 
 def _die():

@@ -11,7 +11,6 @@ from micropython import const
 _SIZE = const(8192)
 _READY = const(9)
 _BUSY = const(10)
-_DEFERRED = const(11)
 _SCHEDULED = const(12)
 _SIGNAL = const(13)
 _REQUEST = const(7)
@@ -23,6 +22,7 @@ _SIGALRM = const(14)
 _PR_SET_PDEATHSIG = const(1)
 _SIGKILL = const(9)
 _RDWR = const(2)
+_LATER_US = const(500)
 
 libc = ffi.open(None)
 exit = libc.func("v", "_exit", "i")
@@ -49,10 +49,10 @@ def _dispatch(_):
     """What a chip's interrupts schedule: runs between two bytecodes, may allocate."""
     mem[_SCHEDULED] = 0
     if mem[_BUSY]:
-        # The flash driver is Python here, and must not be entered twice; it is C on the chip.
-        mem[_DEFERRED] = 1
+        # The flash driver is Python here, and must not be entered twice; it is C on the chip. Nor
+        # can its end have this scheduled: that would run before the file system's own C code does.
+        alarm(_LATER_US, 0)
         return
-    mem[_DEFERRED] = 0
     for n in pins:
         at = _PADS + n * _PAD_SIZE + _PENDING
         if mem[at]:
@@ -87,6 +87,16 @@ def wake():
 
 def _on_signal(_):
     wake()
+
+
+_interval = bytearray(struct.calcsize("@llll"))
+_setitimer = libc.func("i", "setitimer", "iPp")
+
+
+def alarm(us, again_us):
+    """SIGALRM in `us` and then every `again_us`; 0 is never."""
+    struct.pack_into("@llll", _interval, 0, 0, again_us, us // 1000000, us % 1000000)
+    _setitimer(0, _interval, 0)
 
 
 _callback = ffi.callback("v", _on_signal, "i", lock=True)

@@ -1,15 +1,10 @@
 # machine.Timer: all of them on one interval timer of the host.
-import struct
-
 import _hw
 from micropython import const
 from utime import ticks_add, ticks_diff, ticks_ms
 
 # Asked again until it is served: a signal that comes while the queue is full is no timer lost.
 _AGAIN_US = const(20000)
-
-_interval = bytearray(struct.calcsize("@llll"))
-_setitimer = _hw.libc.func("i", "setitimer", "iPp")
 
 
 class Timer:
@@ -67,13 +62,4 @@ def _arm():
     if _hw.timers:
         now = ticks_ms()
         us = max(min([ticks_diff(t._due, now) for t in _hw.timers]) * 1000, 100)
-    struct.pack_into(
-        "@llll",
-        _interval,
-        0,
-        0,
-        _AGAIN_US if us else 0,
-        us // 1000000,
-        us % 1000000,
-    )
-    _setitimer(0, _interval, 0)
+    _hw.alarm(us, _AGAIN_US if us else 0)
