@@ -1,10 +1,10 @@
-"""The connection to the broker: a small interface, and paho-mqtt driven from asyncio behind it.
+"""``Link`` over paho-mqtt, driven from asyncio.
 
-``Link`` is all the rest of the companion knows. ``PahoLink`` speaks MQTT 5 with clean start and
-no session expiry (a session kept for a dead companion swallows its share of new asks), QoS 1,
-and connects again for ever with a jittered back-off. No thread handles messages: paho's
-``loop_read``, ``loop_write`` and ``loop_misc`` run from the loop's own readers, writers and
-timers. Only connecting (DNS, TCP, TLS) borrows a thread, because paho blocks there.
+MQTT 5 with clean start and no session expiry (a session kept for a dead companion swallows its
+share of new asks), QoS 1, and connecting again for ever with a jittered back-off. No thread
+handles messages: paho's ``loop_read``, ``loop_write`` and ``loop_misc`` run from the loop's own
+readers, writers and timers. Only connecting (DNS, TCP, TLS) borrows a thread, because paho
+blocks there.
 """
 
 import asyncio
@@ -16,11 +16,8 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast
-from urllib.parse import unquote, urlsplit
+from typing import Any, cast
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -29,12 +26,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from companion.wirebuffer import BufferedSocket
+from companion.link.base import BrokerUrl, Handler, LinkFull
+from companion.link.buffer import BufferedSocket
 
 log = logging.getLogger(__name__)
-
-Handler: TypeAlias = Callable[[str, bytes, bool], None]
-"""Called with topic, payload, retained. Must not block; what it raises is logged and dropped."""
 
 KEEPALIVE_S = 20
 BACKOFF_FIRST_S = 0.5
@@ -47,77 +42,6 @@ RECEIVE_MAXIMUM = 1000
 _READS_A_TURN = 64
 _ROUTES_MAX = 20_000
 _MAX_PACKET_BYTES = 64 * 1024
-
-
-class LinkFull(Exception):
-    """Too much waits for the broker already; this message was not taken."""
-
-
-class Link(Protocol):
-    """What the companion needs of a broker."""
-
-    @property
-    def connected(self) -> asyncio.Event:
-        """Set while the session is up and every subscription is granted."""
-        ...
-
-    @property
-    def problem(self) -> str:
-        """Why it is not connected, for people; "" while it is."""
-        ...
-
-    def subscribe(self, topic_filter: str, handler: Handler) -> None:
-        """QoS 1, now and after each reconnection."""
-        ...
-
-    def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
-        """Send, or keep until the broker is there. Raises LinkFull when too much waits."""
-        ...
-
-    async def run(self) -> None:
-        """Connect and stay connected until ``close`` or cancellation."""
-        ...
-
-    async def close(self) -> None:
-        """Say goodbye to the broker. What still waits is lost."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerUrl:
-    """A parsed ``mqtt://user:password@host:port`` or ``mqtts://…``."""
-
-    host: str
-    port: int
-    tls: bool
-    user: str | None = None
-    password: str | None = None
-
-    @classmethod
-    def parse(cls, url: str) -> "BrokerUrl":
-        """Raises ValueError, without the password in it."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("mqtt", "mqtts"):
-            raise ValueError("a broker URL starts with mqtt:// or mqtts://")
-        try:
-            port = parts.port
-        except ValueError:
-            raise ValueError("the port of the broker URL is a number from 1 to 65535") from None
-        if not parts.hostname or port == 0:
-            raise ValueError("a broker URL looks like mqtt://user:password@host:1883")
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("a broker URL ends after the port")
-        tls = parts.scheme == "mqtts"
-        return cls(
-            host=parts.hostname,
-            port=port or (8883 if tls else 1883),
-            tls=tls,
-            user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-        )
-
-    def __repr__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
 
 class _Client(paho.Client):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from companion import link as link_module
-from companion.link import QUEUE_MAX, BrokerUrl, LinkFull, PahoLink
-from companion.wirebuffer import BufferedSocket
+from companion.link import BrokerUrl, LinkFull, PahoLink
+from companion.link.buffer import BufferedSocket
+from companion.link.pahomqtt import OUTSTANDING_MAX, QUEUE_MAX
 from tests.companion.conftest import Broker, free_port, until
 
 
@@ -136,9 +136,9 @@ async def test_a_slow_reader_does_not_stop_the_writer(broker: Broker) -> None:
     a, b = PahoLink(broker.url), PahoLink(broker.url)
     b.subscribe("w", lambda topic, payload, retained: heard.append(int(payload)))
     async with running(a, b):
-        for n in range(link_module.OUTSTANDING_MAX + 500):
+        for n in range(OUTSTANDING_MAX + 500):
             a.publish("w", b"%d" % n)
-        await until("all", lambda: len(heard) == link_module.OUTSTANDING_MAX + 500, 10)
+        await until("all", lambda: len(heard) == OUTSTANDING_MAX + 500, 10)
     assert heard == sorted(heard)
 
 
