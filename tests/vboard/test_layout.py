@@ -11,7 +11,7 @@ from tools.vboard import layout
 STANDINS = sorted((ROOT / "tools/vboard/standins").glob("*.py"))
 # Constants of a stand-in that are its own affair.
 PRIVATE = {
-    "_hw": {"SIGALRM", "PR_SET_PDEATHSIG", "SIGKILL", "RDWR", "LATER_US"},
+    "_hw": {"SIGALRM", "PR_SET_PDEATHSIG", "SIGKILL", "RDWR"},
     "_timer": {"AGAIN_US"},
     "_bus": {"ENODEV"},
     "network": {"JOIN_MS"},

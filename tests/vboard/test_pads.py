@@ -121,7 +121,7 @@ async def test_no_callback_runs_inside_the_flash_driver(make):
         "t.init(period=1, callback=tick)\n"
     )
     board = await make(main)
-    assert await board.ask("work()", 20) > 5
+    assert await board.ask("work()", 20) > 10
     await board.do("t.deinit()")
     assert await board.ask("open('f4').read() == '599' * 200")
     assert await board.ask("int(open('t').read()) == n")

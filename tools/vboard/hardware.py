@@ -148,7 +148,7 @@ class Hardware:
 
     def _start(self, cause: int) -> None:
         self[at.CAUSE] = cause
-        for flag in (at.READY, at.BUSY, at.SCHEDULED, at.REQUEST):
+        for flag in (at.READY, at.SCHEDULED, at.REQUEST):
             self[flag] = 0
         for n in range(at.PADS_N):
             self[at.PADS + n * at.PAD_SIZE + at.TRIGGER] = 0

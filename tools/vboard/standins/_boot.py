@@ -6,7 +6,6 @@ import sys
 import vfs
 from micropython import const
 
-_BUSY = const(10)
 _STANDIN_BYTES = const(32)
 
 
@@ -69,7 +68,6 @@ def _repl(g):
     import _hw
 
     while True:
-        _hw.mem[_BUSY] = 0  # a Ctrl-C may have come in the flash driver
         try:
             print(">>> ", end="")
             line = sys.stdin.readline()

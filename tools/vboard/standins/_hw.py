@@ -10,7 +10,6 @@ from micropython import const
 
 _SIZE = const(8192)
 _READY = const(9)
-_BUSY = const(10)
 _SCHEDULED = const(12)
 _SIGNAL = const(13)
 _REQUEST = const(7)
@@ -22,7 +21,6 @@ _SIGALRM = const(14)
 _PR_SET_PDEATHSIG = const(1)
 _SIGKILL = const(9)
 _RDWR = const(2)
-_LATER_US = const(500)
 
 libc = ffi.open(None)
 exit = libc.func("v", "_exit", "i")
@@ -48,11 +46,6 @@ run_timers = None  # set by machine when the first one starts
 def _dispatch(_):
     """What a chip's interrupts schedule: runs between two bytecodes, may allocate."""
     mem[_SCHEDULED] = 0
-    if mem[_BUSY]:
-        # The flash driver is Python here, and must not be entered twice; it is C on the chip. Nor
-        # can its end have this scheduled: that would run before the file system's own C code does.
-        alarm(_LATER_US, 0)
-        return
     for n in pins:
         at = _PADS + n * _PAD_SIZE + _PENDING
         if mem[at]:
