@@ -17,6 +17,9 @@ from companion.store import Row
 
 log = logging.getLogger(__name__)
 
+CLOCK_S: Final = 3.0
+"""How long a command waits for a device that has just come up and does not know the time: it
+would refuse (``no_clock``), and gets the time within a moment of its connection."""
 TURN_MAX_S: Final = 100.0
 """A turn that shows signs of life may take four rounds of 20 s, and some."""
 _RESTARTED: Final = "the board restarted during this turn; nothing was repeated; say it again"
@@ -127,7 +130,7 @@ class Dispatch:
         Raises DispatchError when nothing could be sent. Once it is sent there is a Turn, with
         ``err`` set where it did not end in an answer.
         """
-        boot = self._boot_of(device)
+        boot = await self._reach(device)
         id_, exp = wire.new_id(), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_say(id_, boot, exp, text, speaker))
         turn = Turn(text)
@@ -152,7 +155,7 @@ class Dispatch:
     async def do(self, device: str, tool: str, args: dict[str, Any]) -> dict[str, Any]:
         """One tool call, no model. Returns ``{"id", "receipt"}``; a refused call's receipt has
         ``err``. Raises DispatchError."""
-        boot = self._boot_of(device)
+        boot = await self._reach(device)
         id_, exp = wire.new_id(), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_do(id_, boot, exp, tool, args))
         waiter = self._waiter(device, id_, boot)
@@ -210,6 +213,27 @@ class Dispatch:
             msg = f"'{device}' is offline; check its power and its network, then say it again"
             raise DispatchError(503, "offline", msg)
         return entry.boot
+
+    async def _reach(self, device: str) -> int:
+        """As ``_boot_of``, once the device knows the time or ``CLOCK_S`` have passed."""
+        boot = self._boot_of(device)
+        entry = self._fleet.get(device)
+        if entry is None or entry.clock is not False:
+            return boot
+        changed = asyncio.Event()
+
+        def listener(of: str, presence: Presence) -> None:
+            if of == device and presence != "online":
+                changed.set()
+
+        stop = self._fleet.listen(listener)
+        try:
+            await asyncio.wait_for(changed.wait(), CLOCK_S)
+        except TimeoutError:
+            pass  # The device says itself what it lacks.
+        finally:
+            stop()
+        return self._boot_of(device)
 
     def _waiter(self, device: str, id_: str, boot: int) -> _Waiter:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), boot)

@@ -20,10 +20,10 @@ DEVICES_MAX: Final = 10_000
 _FACTS_KEPT: Final = 4
 _TOOLSETS_KEPT: Final = 4
 
-Presence: TypeAlias = Literal["online", "offline", "boot"]
+Presence: TypeAlias = Literal["online", "offline", "boot", "clock"]
 Listener: TypeAlias = Callable[[str, Presence], None]
 """Called with a device and what changed: ``boot`` when it came back with another boot counter
-than before, ``online`` and ``offline`` otherwise."""
+than before, ``clock`` when it came to know the time, ``online`` and ``offline``."""
 
 
 class Credentials(Protocol):
@@ -144,7 +144,7 @@ class Fleet:
             return
         # Lower and online: its flash was wiped and it counts from the start.
         rebooted = entry.boot is not None and status.boot != entry.boot
-        was_online = entry.online
+        was_online, had_clock = entry.online, entry.clock
         entry.boot = status.boot
         entry.online = status.online
         if status.online:
@@ -155,6 +155,8 @@ class Fleet:
             self._tell(device, "boot")
         if entry.online != was_online:
             self._tell(device, "online" if entry.online else "offline")
+        if entry.clock and had_clock is False:
+            self._tell(device, "clock")
 
     def on_tools(self, device: str, payload: bytes) -> None:
         """Tool specs. Bad ones are left out and logged."""

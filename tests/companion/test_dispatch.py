@@ -101,6 +101,20 @@ async def test_a_do_comes_to_its_receipt(house: MakeHouse) -> None:
     assert (do["id"], do["tool"], do["boot"]) == (result["id"], "gpio_write", 3)
 
 
+async def test_a_device_that_learns_the_time_is_waited_for(house: MakeHouse) -> None:
+    h = await house()
+    d = await h.device("kitchen")
+    d.on_do = lambda m: d.send("done", {"id": m["id"], "receipt": {"ok": True}})
+    d.send("status", {"online": True, "boot": 3, "clock": False}, True)
+    fleet = h.companion.fleet
+    await until("the news", lambda: (k := fleet.get("kitchen")) and k.clock is False)
+    doing = asyncio.create_task(h.companion.dispatch.do("kitchen", "gpio_read", {"pin": 5}))
+    await asyncio.sleep(0.1)
+    assert d.of("do") == []
+    d.send("status", {"online": True, "boot": 3, "clock": True}, True)
+    assert (await asyncio.wait_for(doing, 1))["receipt"] == {"ok": True}
+
+
 async def test_an_unanswered_command_is_sent_again_with_the_same_id(house: MakeHouse) -> None:
     h = await house()
     d = await h.device("kitchen")
