@@ -157,7 +157,14 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             """,
         ),
         ("which_group", "(what | which) [of {the}] {target} {be} [turned | switched] {state}"),
-        ("read", "what {be} {known}"),
+        ("which_group", "(tell | show) me (what | which) {target} {be} [turned] {state}"),
+        ("read", "what {be} {known}\n tell me about {known}"),
+        # --- what leans on the clause before ---------------------------------------------------
+        (
+            "elliptic",
+            "{targets} [to] {level_word}\n {targets} ({adjective} | open | shut) {question}",
+        ),
+        ("statement", "{targets} {be} [turned | switched | set] {state}"),
         # --- names -------------------------------------------------------------------------
         (
             "name_in",
@@ -368,10 +375,12 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
                 remember) about {free}
             """,
         ),
+        (
+            "forget_fact",
+            "(forget | delete | remove | erase) {the} (fact | memory | note) [called] {free}",
+        ),
         ("forget", "(forget | delete | remove | erase) {free}"),
         # --- what follows from the clause before -----------------------------------------------
-        ("elliptic", "{targets} [to] {level_word}\n {targets} {adjective} {question}"),
-        ("statement", "{targets} {be} [turned | switched | set] {state}"),
         ("inherit", "{targets}"),
         ("name_more", "{pin} [:] {name}"),
     )
@@ -388,7 +397,7 @@ REMEMBER: Final = re.compile(
     compiler.pattern(
         "((note | write | jot | put) down | remember | memorise | note | take [{the}] note | "
         "make [{the}] [mental] note | (keep | bear) in mind | (save | store) ({the} fact | that) | "
-        "(don't | do not | never) forget | i want you to (know | remember) | learn)"
+        "(don't | do not | never) forget | i want you to (know | remember))"
     )
 )
 GAP: Final = re.compile(f"[SH?{compiler.chars('edge')}]*")

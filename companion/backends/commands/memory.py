@@ -9,6 +9,7 @@ from companion.backends.commands import vocabulary as voc
 from companion.backends.commands.naming import forget_name
 from companion.backends.commands.sentence import TARGETS, Clause, Sentence, acts
 from companion.backends.commands.templates import GROUP, PIN, QUOTED, RUN
+from companion.backends.commands.times import find_when
 from companion.backends.commands.tokens import Token
 from companion.backends.commands.words import wordset
 
@@ -138,6 +139,8 @@ def forget(s: Sentence, c: Clause) -> None:
     while len(tokens) > 1 and tokens[0].norm in _DETERMINERS:
         del tokens[0]
     words = [t.norm for t in tokens]
+    if find_when(words) is not None or len(facts.content_of(tokens)) > facts.KEY_WORDS:
+        raise Declined("say what to forget in a few words, or 'forget that …' with the whole fact")
     point = s.lexicon.exact(words)
     key = facts.stored_key(facts.key_of_phrase(tokens), s.facts)
     if point is not None and key in s.facts:

@@ -6,6 +6,7 @@ from companion.backends.commands.lexicon import canon, name_words
 from companion.backends.commands.scan import Item, Run
 from companion.backends.commands.sentence import TARGETS, Arg, Clause, Sentence, acts
 from companion.backends.commands.templates import GROUP, PIN
+from companion.backends.commands.times import duration_at, weekdays_at
 from companion.backends.commands.tokens import Kind
 
 NAME_BYTES = 24
@@ -70,6 +71,10 @@ def _label(s: Sentence, first: int, last: int) -> str:
     for word in () if quoted else words:
         if word in voc.NO_NAME or word in ("input", "output"):
             raise Declined(f"I cannot tell the name from the rest ('{word}'): put it in quotes")
+    if not quoted and any(
+        duration_at(words, i) or weekdays_at(words, i) for i in range(len(words))
+    ):
+        raise Declined("I cannot tell the name from the time: put the name in quotes")
     if len(label.encode()) > NAME_BYTES:
         raise Declined(f"the name '{label[:40]}' is over {NAME_BYTES} bytes: take a shorter one")
     return label

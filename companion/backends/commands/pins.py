@@ -141,7 +141,7 @@ def inherit(s: Sentence, c: Clause) -> None:
     elif s.mode in ("ask", "read"):
         _read(s, c, s.mode)
     else:
-        item = next(i for code, i in zip(c.codes, c.items, strict=True) if code in TARGETS)
+        item = c.items[-1]
         spoken = s.spoken(item.first, item.last)
         if c.codes[-1] in (RUN, QUOTED) and s.lexicon.find(name_words(spoken)) is None:
             raise Declined(f"I don't understand '{spoken[:40]}'")

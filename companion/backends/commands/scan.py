@@ -94,6 +94,7 @@ _HEADS = frozenset(("pin", "pins", "gpio", "io"))
 _NUMBER_MARKS = frozenset(("number", "no", "num", "nr", "#"))
 _SOFT = {",": BREAK, "&": BREAK, "+": BREAK, DASH: BREAK, "and": BREAK, "then": BREAK,
          "plus": BREAK}  # fmt: skip
+_JOIN_FIRST = frozenset(phrase[0] for phrase in voc.JOINING)
 _HARD = frozenset((".", ";", "!", "\n"))
 
 
@@ -144,6 +145,11 @@ class Scanner:
             if kind == Kind.PUNCT:
                 self._sign(word, i, put)
                 i += 1
+                continue
+            joined = _joining_at(words, i)
+            if joined > i:
+                put(BREAK, None, i, joined - 1)
+                i = joined
                 continue
             filler = _filler_at(words, i)
             if filler is not None:
@@ -232,7 +238,11 @@ class Scanner:
             return canon(following) in self._words if following else False
         if codes and codes[-1] not in (BREAK, STOP):
             return True
-        return following in voc.LEVELS and following not in ("up", "set")
+        # "switch off" is a verb in "switch off the lamp" and may be a point by itself.
+        after = words[i + 2] if i + 2 < len(words) else "."
+        return following in voc.LEVELS and (
+            not after[0].isalnum() or after in _SOFT or after in _FIRST_FILLER
+        )
 
     def _run_end(self, words: Sequence[str], j: int) -> int:
         """Where a run of unknown words that began before ``j`` ends."""
@@ -369,6 +379,15 @@ def _filler_at(words: Sequence[str], i: int) -> tuple[tuple[str, ...], bool] | N
             continue
         return phrase, polite
     return None
+
+
+def _joining_at(words: Sequence[str], i: int) -> int:
+    if words[i] not in _JOIN_FIRST:
+        return i
+    for phrase in voc.JOINING:
+        if tuple(words[i : i + len(phrase)]) == phrase:
+            return i + len(phrase)
+    return i
 
 
 def _reserved(name: Sequence[str]) -> bool:

@@ -36,6 +36,7 @@ _TOKEN = re.compile(
     | (?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])
                | [0-9\uff10-\uff19]+(?:[.:][0-9\uff10-\uff19]+)?)
     | (?P<word>(?:[^\W\d_][\u0300-\u036f]*)+(?:['\u2019][^\W\d_]+)*)
+    | (?P<tail>(?<=[0-9])['\u2019]s\b)
     | (?P<quote>"[^"\n]{1,200}" | \u201c[^\u201d\n]{1,200}\u201d | \u00ab[^\u00bb\n]{1,200}\u00bb
               | \u2018[^\u2018\n]{1,200}?\u2019(?!\w) | `[^`\n]{1,200}`
               | (?<!\w)'(?=\S)[^'\n]{1,80}(?:'(?=\w)[^'\n]{0,80}){0,3}'(?!\w))
@@ -163,6 +164,8 @@ def tokenize(text: str) -> list[Token]:
             add(Token(raw.replace(",", ""), start, end, Kind.NUMBER))
         elif what == "quote":
             add(Token(m.group()[1:-1], start, end, Kind.QUOTE))
+        elif what == "tail":
+            add(Token("'s", start, end, Kind.WORD))
         elif what == "ellipsis":
             add(Token(".", start, end, Kind.PUNCT))
         else:

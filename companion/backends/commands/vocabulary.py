@@ -95,13 +95,16 @@ for _polite, _phrases in (
         for now | at the moment | at this moment | currently | presently | already | still
         right this second | this instant | real quick | quick | back | go on and
         hurry up and | try to | try and | go | in here | in there
-        really | maybe you could | one more time | once more
+        really | maybe you could | one more time | once more | as well
         """,
     ),
 ):
     for _phrase in _phrases.replace("\n", "|").split("|"):
         if _phrase.strip():
             FILLERS[tuple(_phrase.split())] = _polite
+
+# Join two things as "and" does.
+JOINING = (("as", "well", "as"), ("along", "with"), ("together", "with"), ("in", "addition", "to"))
 
 # After one of these a verb stands in its -ing form, and nowhere else.
 GERUND_AFTER = frozenset(
@@ -152,8 +155,9 @@ RESERVED = wordset(
 )
 # A name holds none of these unless it is quoted: then more was said than a name.
 NO_NAME = wordset(
-    "is are was were be been to if when whenever until unless because that which who what "
-    "whose not don't never no you i me we they it them will would could should can must has "
-    "have had do does did than but except please at after before once while called named "
-    "please turn toggle broken working dead connected"
+    "is are was were be been to if when whenever until unless because that which who what whose "
+    "not don't never no you i me we they it them will would could should can must has have had "
+    "do does did than but except please at after before once while called named turn toggle "
+    "broken working dead connected the a an my our your in for by from with every each all or "
+    "tomorrow tonight today later soon twice times daily weekly hourly always then"
 )
