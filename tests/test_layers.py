@@ -17,7 +17,7 @@ FIRMWARE = {
     "guard": set(),
     "wifi": set(),
     "points": set(),
-    "link": {"mqtt"},
+    "link": {"clock", "mqtt"},
     "tools": {"guard", "store"},
     "tool_gpio": {"tools"},
     "tool_points": {"tools", "points"},

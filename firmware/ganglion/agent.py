@@ -26,6 +26,8 @@ RETRY_MS = 4000
 
 _MAX_ASKS = 12  # of one round: repeats, resends and waits together
 _STATE_EVERY_MS = 5000
+_NTP_EVERY = 12  # of the 5 s rounds in which a companion was asked in vain
+_CLOCK_EVERY_MS = 3600000  # a crystal of 20 ppm is off by 0.1 s then
 _FACT_BYTES = 1536
 _FACT = "m:"  # as in tool_memory.py, which is not loaded for this
 _OFFLINE = (
@@ -56,6 +58,8 @@ class Agent:
         self._event_n = 0
         self._turn_n = 0
         self._time_id = None
+        self._ntp_wait = 0
+        self._clock_ms = time.ticks_ms()
         self._state_version = 0
         self._state = None
         self._state_ms = 0
@@ -184,9 +188,7 @@ class Agent:
                 # A fault of ours must not silence the agent; what did run is still told.
                 sys.print_exception(e)
                 self.event("error", {"msg": repr(e)})
-                reply = " ".join(
-                    [r[3] for r in results] + ["Something went wrong in me: %r." % e]
-                )
+                reply = " ".join([r[3] for r in results] + ["Something went wrong in me: %r." % e])
                 err, by = "internal", None
             callback(tid, reply, results, err, by)
             self._points_changed()
@@ -359,7 +361,8 @@ class Agent:
         aid = msg.get("id")
         if aid is not None and aid == self._time_id and type(msg.get("time")) is int:
             self._time_id = None
-            if clock.set_unix(msg["time"]):
+            knew = clock.now() is not None
+            if clock.set_unix(msg["time"]) and not knew:
                 self.publish_status()
             return
         # Only the ask that is open now is answered, and once.
@@ -450,8 +453,22 @@ class Agent:
             self._state_ms = now
             if self._state_text() != self._state:
                 self._publish_state()
-            if clock.now() is None:
-                self.ask_time()
+            self._mind_clock(now)
+
+    def _mind_clock(self, now):
+        """Ask a companion, which costs nothing; where none answers, NTP, which blocks a second."""
+        if clock.now() is None:
+            if self._time_id is not None and self._ntp_wait <= 0:
+                self._ntp_wait = _NTP_EVERY
+                if clock.from_ntp():
+                    self._clock_ms = now
+                    self.publish_status()
+                    return
+            self._ntp_wait -= 1
+            self.ask_time()
+        elif time.ticks_diff(now, self._clock_ms) > _CLOCK_EVERY_MS:
+            self._clock_ms = now
+            self.ask_time()
 
     def event(self, kind, fields):
         """Queue an event; the oldest is dropped, and counted, when 16 wait."""

@@ -19,7 +19,7 @@ import socket
 import time
 from asyncio import core
 
-from . import mqtt
+from . import clock, mqtt
 
 KEEPALIVE_S = 30
 MAX_PAYLOAD_BYTES = 4096
@@ -123,9 +123,7 @@ class Link:
         for chunk in chunks():
             length += len(chunk)
         self._write(
-            mqtt.publish_head(
-                "%s/up/%s" % (self._prefix, leaf), length, self._next_pid(), retain
-            )
+            mqtt.publish_head("%s/up/%s" % (self._prefix, leaf), length, self._next_pid(), retain)
         )
         for chunk in chunks():
             self._write(chunk.encode())
@@ -261,6 +259,9 @@ class Link:
         if not ca:
             self._sock = raw
             return
+        # A certificate's dates are checked: no clock, no handshake.
+        if clock.now() is None and not clock.from_ntp():
+            raise LinkError("TLS needs the time, and NTP does not answer")
         try:
             import ssl
         except ImportError:

@@ -148,7 +148,9 @@ def test_rounds():
         assert ask["new"][0][0] == "d" and ask["new"][0][1][0][2]["err"] == "refused"
         answer(a, id="s1.2", by="x", calls=[ON], say="Better.", more=1)
         await until(replied(wire))
-        assert wire.of("reply")[0]["text"] == "Better. [Pin 6 is wired to the flash chip; Pin 5 is on]"
+        assert (
+            wire.of("reply")[0]["text"] == "Better. [Pin 6 is wired to the flash chip; Pin 5 is on]"
+        )
         # A model that never stops is stopped.
         say(a, "y", "s2")
         for n in range(1, 5):
