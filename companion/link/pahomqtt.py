@@ -73,7 +73,7 @@ class PahoLink:
         self._session = False
         self._reading = False
         self._flush_due = False
-        self._closing = False
+        self._closed = asyncio.Event()
         self._refused = ""
         self._sock: BufferedSocket | None = None
         self._lost = asyncio.Event()
@@ -140,7 +140,7 @@ class PahoLink:
         backoff_s = BACKOFF_FIRST_S
         misc = self._loop.create_task(self._misc())
         try:
-            while not self._closing:
+            while not self._closed.is_set():
                 self._lost.clear()
                 self._refused = ""
                 try:
@@ -149,19 +149,21 @@ class PahoLink:
                 except OSError as error:
                     self.problem = f"no connection to the broker at {self.url!r}: {_why(error)}"
                     log.warning("%s", self.problem)
-                if self._closing:
+                if self._closed.is_set():
                     break
                 if self._outlived_backoff():
                     backoff_s = BACKOFF_FIRST_S
                 # Jitter downwards: a house of companions must not come back in step.
-                await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))
+                with contextlib.suppress(TimeoutError):
+                    pause_s = backoff_s * random.uniform(0.5, 1.0)
+                    await asyncio.wait_for(self._closed.wait(), pause_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
         finally:
             misc.cancel()
             self._detach()
 
     async def close(self) -> None:
-        self._closing = True
+        self._closed.set()
         if self._client.is_connected():
             with contextlib.suppress(Exception):
                 self._client.disconnect()
@@ -346,7 +348,7 @@ class PahoLink:
         properties: Properties | None,
     ) -> None:
         self._detach()
-        if not self._closing:
+        if not self._closed.is_set():
             self.problem = (
                 f"the broker at {self.url!r} refuses this companion: {self._refused}; "
                 "check the user and the password in its URL"

@@ -151,6 +151,15 @@ async def test_no_broker_is_a_problem_in_words() -> None:
         assert not link.connected.is_set()
 
 
+async def test_closing_does_not_wait_for_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("companion.link.pahomqtt.BACKOFF_FIRST_S", 30.0)
+    link = PahoLink(f"mqtt://127.0.0.1:{free_port()}")
+    task = asyncio.create_task(link.run())
+    await until("the first attempt", lambda: "nothing listens" in link.problem)
+    await link.close()
+    await asyncio.wait_for(task, 0.5)
+
+
 async def test_something_that_is_no_broker_is_survived() -> None:
     async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
