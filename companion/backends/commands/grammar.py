@@ -14,11 +14,11 @@ from companion.backends.commands import facts, memory
 from companion.backends.commands import vocabulary as voc
 from companion.backends.commands.handlers import ACTING, HANDLERS
 from companion.backends.commands.intents import (
+    ASKED,
     GAP,
     HANDLER_OF,
     REMEMBER,
     TABLE,
-    TAIL,
     compiler,
 )
 from companion.backends.commands.lexicon import Lexicon
@@ -146,8 +146,6 @@ class _Parse:
         m = TABLE.match(codes, at)
         if m is None or m.end() == at:
             raise Declined(self._why(scanned, at))
-        tail = TAIL.match(codes, m.end())
-        assert tail is not None  # it may be empty
         stop = codes.find(STOP, at)
         if stop < 0:
             stop = len(codes)
@@ -159,7 +157,7 @@ class _Parse:
             m.group(),
             scanned.items[at : m.end()],
             _slot(m, at) if handler in _WITH_SLOT else None,
-            tail.group().endswith(QUESTION),
+            ASKED.match(codes, m.end()) is not None,
             polite,
         )
         try:

@@ -51,11 +51,14 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             (write | output) {targets} [to | =] {level}
             {targets} (= | to | : | 's {reading} =) {level}
             (have | want | need | get | i want | i need | we want | we need | i would like)
-                {targets} [to be] [turned | switched] {onoff}
+                {targets} [to be] [turned | switched | set] [to] {level_word}
+            get {targets} (going | running)
+            {targets} (needs | need | has | have | ought) to be [turned | switched | set]
+                {level_word}
             (make | get) sure [{the}] {targets} (is | are | 's) [turned | switched | set] [to]
                 {state}
             ensure [{the}] {targets} (is | are | 's) [turned | switched | set] [to] {state}
-            {targets} (should | must) be [turned | switched | set] [to] {onoff}
+            {targets} (should | must) be [turned | switched | set] [to] {level_word}
             """,
         ),
         (
@@ -130,11 +133,11 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             "read_if",
             """
             (check | see | verify | confirm | find out | look | test) [if | whether | that | to
-                see if | to see whether] {targets} {be} [turned | switched | set] {state}
+                see if | to see whether] {targets} ({be} | 's) [turned | switched | set] {state}
                 [{or_state}]
             (tell (me | us) | let (me | us) know | know | do you know | say | see | wonder) (if
-                | whether) {targets} {be} [turned | switched | set] {state} [{or_state}]
-            (check | see | tell me) (if | whether) {targets} {be} on [or off]
+                | whether) {targets} ({be} | 's) [turned | switched | set] {state} [{or_state}]
+            (check | see | tell me) (if | whether) {targets} ({be} | 's) on [or off]
             """,
         ),
         (
@@ -217,6 +220,7 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             {pin} (means | controls | drives | runs | powers | switches | operates | = | :) {name}
             {pin} will be [called | named | known as] {name}
             (use | make) {pin} (for | as | the) {name}
+            let {pin} be {name}
             {name} is (on | at | connected to | wired to | wired up to | attached to | hooked up
                 to | plugged into | linked to | controlled by | driven by) {pin}
             {name} (means | = | hangs off | lives on | sits on | goes on) {pin}
@@ -310,7 +314,8 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             what (do | can) you (remember | know | recall) [about me | about us]
             what have (i | we) (told you | asked you to remember) [about me]
             what did (i | we) (tell you | ask you to remember)
-            what is in your memory
+            what is in [{the}] memory
+            what do you have in [{the}] memory
             what (facts | things) do you (remember | know) [about me]
             what have you (remembered | stored | saved | memorised | noted)
             (list | show | show me | tell me | give me | read) [all] [{the}] (memory | memories
@@ -401,4 +406,4 @@ REMEMBER: Final = re.compile(
     )
 )
 GAP: Final = re.compile(f"[SH?{compiler.chars('edge')}]*")
-TAIL: Final = re.compile(f"[{compiler.chars('edge')}]*[?]?")
+ASKED: Final = re.compile(f"[S{compiler.chars('edge')}]*[?]")

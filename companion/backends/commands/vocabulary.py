@@ -9,7 +9,9 @@ from companion.backends.commands.words import words, wordset
 # Word classes that templates name as {class}.
 WORDS: dict[str, tuple[str, ...]] = {
     "the": words("the a an my our your this that these those its"),
-    "turn": words("turn switch put power flick flip click knock get bring"),
+    "turn": words(
+        "turn switch put power flick flip click knock get bring pop stick whack bung chuck"
+    ),
     "on_verb": words("activate enable start engage energise illuminate ignite run light startup"),
     "off_verb": words(
         "kill cut deactivate disable stop disengage deenergise extinguish halt shutdown douse"

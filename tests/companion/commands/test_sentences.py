@@ -6,7 +6,7 @@ from tests.companion.commands.kit import ask, table
 
 ROWS = [
     row
-    for name in ("switch", "read", "names", "memory", "system", "declined")
+    for name in ("switch", "read", "names", "memory", "system", "declined", "heldout")
     for row in table(name)
 ]
 
