@@ -254,7 +254,7 @@ class Scanner:
                     j += 1
                 continue
             if word in _CLOSED or word in _SOFT or not word[0].isalnum():
-                # The possessive of a name that holds one ("tom's lamp").
+                # The possessive of a name that holds one ("cat's lamp").
                 if word == "'s" and j + 1 < len(words) and "'s" in self._words:
                     j += 1
                     continue

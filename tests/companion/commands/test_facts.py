@@ -42,7 +42,7 @@ def test_text_is_kept_as_it_is(said: str) -> None:
         ("our bins go out on Tuesday", "when do our bins go out", "bins"),
         ("my cat despises rain", "what does my cat despise?", "cat"),
         ("my work address is 5 Foo Street", "what is my work address", "work address"),
-        ("my plumber is called Ann", "who is my plumber", "plumber"),
+        ("my plumber comes on Mondays", "who is my plumber", "plumber"),
         ("my dog is called Rex", "do you remember my dog?", "dog"),
         ("the gate code is 4711", "do you remember the gate code", "gate code"),
         ("the gate code: 4711", "what did I tell you about the gate code?", "gate code"),
