@@ -12,7 +12,6 @@ says what is wrong.
 import asyncio
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -270,8 +269,3 @@ def _why(error: Exception) -> str:
     if "locked" in text:
         return f"another process holds it ({text})"
     return text or type(error).__name__
-
-
-def now() -> float:
-    """Unix seconds, as rows carry them."""
-    return time.time()
