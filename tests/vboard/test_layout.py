@@ -14,7 +14,7 @@ PRIVATE = {
     "_hw": {"SIGALRM", "PR_SET_PDEATHSIG", "SIGKILL", "RDWR"},
     "_timer": {"AGAIN_US"},
     "_bus": {"ENODEV"},
-    "network": {"JOIN_MS"},
+    "network": {"JOIN_MS", "OPEN"},
     "socket": {"EAI_FAIL"},
     "ntptime": {"ETIMEDOUT"},
     "esp32": {"KIND", "VALUE_MAX", "INT", "BLOB", "NOT_FOUND", "FULL"},

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tools.paths import ROOT
@@ -183,6 +183,7 @@ async def test_firmware_is_updated_and_user_data_kept(make, tmp_path):
     assert config["device"] == "bench" and config["wifi"]["ssid"] == "virtual"
     await board.stop()
     assert prepare(board.image, None, {"secret": "s2"}, micropython()) == []
+    assert board.image.stat().st_mode & 0o077 == 0
 
 
 async def test_nvs_outlives_power(make, tmp_path):
@@ -278,11 +279,13 @@ def _start(tmp_path):
 
 
 def _gone(pid):
+    """Ended; whoever inherited it may not have read its status yet."""
     until = time.monotonic() + 3
     while time.monotonic() < until:
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.01)
     return False

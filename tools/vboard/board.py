@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import logging
 import signal
 import struct
 import time
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from tools import runtime
 from tools.build import build_firmware
@@ -23,6 +25,8 @@ from tools.vboard.hardware import BadOperation, Hardware
 from tools.vboard.process import Chip, Serial
 from tools.vboard.proxy import Proxy
 from tools.vboard.rom import standins_image
+
+_log = logging.getLogger(__name__)
 
 HEAP_KIB = 96
 _EDGE = signal.SIGUSR1
@@ -95,10 +99,11 @@ class VirtualBoard:
         self._powered_at_start = powered
         self._powered = False
         self._auto = False
+        self._cause = 0  # why we killed the chip; 0 when we did not
         self._chip: Chip | None = None
         self._changed = asyncio.Condition()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._lock: IO[str] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stack = contextlib.AsyncExitStack()
 
     # ---- life
 
@@ -120,52 +125,59 @@ class VirtualBoard:
         Raises BoardBusy, BuildError, FlashError, RuntimeMissing.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock_folder()
         try:
+            self._stack.enter_context(self._locked_folder())
             await self._prepare()
+            self._stack.callback(self.hardware.close)
             self.proxy = Proxy(layout.TARGETS_N, self._target)
+            self._stack.push_async_callback(self.proxy.stop)
             await self.proxy.start()
             ports = struct.pack("<4H", *self.proxy.ports)
             self.hardware.memory[layout.PORTS : layout.PORTS + 8] = ports
-            self.control = ControlServer(self)
-            await self.control.start(self.folder)
+            self._stack.push_async_callback(self._end)
+            self._task(self._watch())
+            if self._powered_at_start:
+                await self.power(True)
+            # Last: whoever can connect finds a board that is on.
+            control = ControlServer(self)
+            self._stack.push_async_callback(control.stop)
+            await control.start(self.folder)
         except BaseException:
             await self.stop()
             raise
-        self._tasks.append(asyncio.create_task(self._watch()))
-        if self._powered_at_start:
-            await self.power(True)
 
     async def stop(self) -> None:
         """Cut the power and leave nothing behind but the flash. Safe to call twice."""
-        for task in self._tasks:
+        await self._stack.aclose()
+
+    async def _end(self) -> None:
+        self._powered = False
+        for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
         if self._chip:
             self._chip.kill()
-            with contextlib.suppress(ProcessLookupError):
-                await self._chip.ended()
+            await self._chip.ended()
             self._chip = None
-        self._powered = False
-        if hasattr(self, "control"):
-            await self.control.stop()
-        if hasattr(self, "proxy"):
-            await self.proxy.stop()
-        if hasattr(self, "hardware"):
-            self.hardware.close()
-        if self._lock:
-            self._lock.close()
-            self._lock = None
 
-    def _lock_folder(self) -> None:
-        self._lock = (self.folder / "board.lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            self._lock = None
-            raise BoardBusy(f"the board in {self.folder} runs already") from None
+    @contextlib.contextmanager
+    def _locked_folder(self) -> Iterator[None]:
+        with (self.folder / "board.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise BoardBusy(f"the board in {self.folder} runs already") from None
+            yield
+
+    def _task(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("the board %s stands still", self.device, exc_info=error)
 
     async def _prepare(self) -> None:
         if self._micropython is None:
@@ -216,8 +228,7 @@ class VirtualBoard:
             self.serial,
         )
         self.boots += 1
-        self._tasks = [task for task in self._tasks if not task.done()]
-        self._tasks.append(asyncio.create_task(self._follow(self._chip)))
+        self._task(self._follow(self._chip))
         await self._notify()
 
     async def _follow(self, chip: Chip) -> None:
@@ -244,9 +255,6 @@ class VirtualBoard:
             if self._powered:  # nobody cut it in the pause
                 await self._launch()
         await self._notify()
-
-    # Why we killed the chip; 0 when we did not.
-    _cause = 0
 
     async def _watch(self) -> None:
         """The watchdog, and edges that the chip has not looked at."""

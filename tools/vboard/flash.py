@@ -35,6 +35,7 @@ def prepare(
     """
     if not image.exists():
         blank = image.with_suffix(".new")
+        blank.touch(mode=0o600)  # it will hold the board's secret
         blank.write_bytes(b"\xff" * SIZE)
         blank.replace(image)
     plan = {

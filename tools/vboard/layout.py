@@ -24,7 +24,6 @@ RESULT = 8  # of the request: 0 not done, DONE, FAILED
 READY = 9  # signal handlers are in place
 SCHEDULED = 12  # a callback run is in the scheduler's queue
 SIGNAL = 13  # number of the signal the launcher sends
-FILLED = 14  # the filler is on flash
 
 # -- words
 WRITES = 16  # u32: flash programs and erases since the board was made

@@ -6,7 +6,6 @@ from micropython import const
 
 _REQUEST = const(7)
 _RESULT = const(8)
-_FILLED = const(14)
 _WRITES = const(16)
 _CUT_AT = const(20)
 _BYTES_LEFT = const(28)
@@ -32,7 +31,6 @@ def run():
             pass
         if wanted == _FILL:
             _fill(u32(_BYTES_LEFT))
-        mem[_FILLED] = wanted == _FILL
         mem[_RESULT] = _DONE
     except Exception as e:
         print("filler:", e)

@@ -81,6 +81,8 @@ def main():
     if blank(image):
         vfs.VfsLfs2.mkfs(image)
     vfs.mount(vfs.VfsLfs2(image), "/flash")
+    if exists("/flash/.filler"):  # a test filled the flash and left
+        os.remove("/flash/.filler")
     if plan["files"] is not None:
         installed = load("/flash" + INSTALLED)
         for path, sha256 in plan["files"].items():

@@ -9,6 +9,8 @@ _SSID = const(80)
 _PASSWORD = const(113)
 # Joining takes a chip 1 to 3 s. This long is enough to see that it takes time.
 _JOIN_MS = const(30)
+# STAT_NO_AP_FOUND_IN_AUTHMODE_THRESHOLD: a password was given, and the access point is open.
+_OPEN = const(210)
 
 STA_IF = 0
 AP_IF = 1
@@ -18,18 +20,10 @@ STAT_GOT_IP = 1010
 STAT_BEACON_TIMEOUT = 200
 STAT_NO_AP_FOUND = 201
 STAT_WRONG_PASSWORD = 202
-STAT_ASSOC_FAIL = 203
-STAT_HANDSHAKE_TIMEOUT = 204
-# A password was given, and the access point is open.
-STAT_NO_AP_FOUND_IN_AUTHMODE_THRESHOLD = 210
 
 
 def hostname(name=None):
     return "esp32"
-
-
-def country(code=None):
-    return "XX"
 
 
 class WLAN:
@@ -62,7 +56,7 @@ class WLAN:
         if ssid is not None and _bytes(ssid) != text(_SSID):
             WLAN._result = STAT_NO_AP_FOUND
         elif key and not mem[_PASSWORD]:
-            WLAN._result = STAT_NO_AP_FOUND_IN_AUTHMODE_THRESHOLD
+            WLAN._result = _OPEN
         elif _bytes(key or b"") != text(_PASSWORD):
             WLAN._result = STAT_WRONG_PASSWORD
         WLAN._ready = ticks_add(ticks_ms(), _JOIN_MS)
