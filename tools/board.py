@@ -61,6 +61,8 @@ def run(
     except ValueError as error:
         raise Usage(str(error)) from error
     if broker:
+        if wait_s:
+            _running(home, wait_s)
         login = _at_own_broker(broker, ca, secret or home.secret(device) or "")
     else:
         login = _registered(home, _running(home, wait_s), device, secret, renew)
@@ -79,13 +81,19 @@ def _at_own_broker(broker: str, ca: Path | None, secret: str) -> Login:
 
 
 def _running(home: Home, wait_s: float) -> Running:
+    """The companion; with ``wait_s`` one that reaches its broker, or the board would ask for the
+    time in vain and ask again only seconds later."""
     until = time.monotonic() + wait_s
     while True:
         try:
-            return home.running()
+            running = home.running()
+            if not wait_s or Client(running).health().get("ok"):
+                return running
         except Problem:
             if time.monotonic() > until:
                 raise
+        if time.monotonic() > until:
+            return running
         time.sleep(0.03)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tools.client import Client
-from tools.control import Control
+from tools.ending import Ended, Ending
 from tools.problem import Problem
 from tools.render import Paint, clean, table, turn_lines
 from tools.state import Home
@@ -47,12 +47,16 @@ T = TypeVar("T")
 
 @dataclass
 class Chat:
-    """One conversation with ``device``. ``log`` is the companion's log file, for ``/events``."""
+    """One conversation with ``device``, a virtual board whose files are in ``board``.
+
+    ``log`` is the companion's log file, for ``/events``.
+    """
 
     client: Client
     device: str
-    control: Control
+    board: Path
     log: Path
+    ending: Ending
 
     def __post_init__(self) -> None:
         self._paint = Paint()
@@ -124,7 +128,15 @@ class Chat:
             path.touch(mode=0o600, exist_ok=True)
             history = FileHistory(str(path))
         session: PromptSession[str] = PromptSession(history=history, key_bindings=keys)
-        # Signals are the demo's: it ends everything in order.
+        app = session.app
+
+        def leave(ended: Ended) -> bool:
+            if not app.is_running or app.loop is None:
+                return False
+            app.loop.call_soon_threadsafe(lambda: app.exit(exception=ended))
+            return True
+
+        self.ending.divert = leave
         return lambda: session.prompt(ANSI(self._paint("> ", "bold")), handle_sigint=False)
 
     # -- a turn ----------------------------------------------------------------------------
@@ -134,8 +146,11 @@ class Chat:
         self._unanswered += not turn.get("answered")
         self._print("\n".join(turn_lines(turn, self._paint)))
 
-    def _wait(self, work: Callable[[], T]) -> T:
-        """``work()`` in a thread, with a sign of life here. Ctrl-C gives up waiting for it."""
+    def _wait(self, work: Callable[[], T], what: str = "") -> T:
+        """``work()`` in a thread, with a sign of life here. Ctrl-C gives up waiting for it.
+
+        ``what`` is going on; without it we look what is.
+        """
         outcome: list[T] = []
         failure: list[BaseException] = []
         finished = threading.Event()
@@ -151,7 +166,7 @@ class Chat:
         # A daemon: one that nobody waits for any more must not hold up the end.
         threading.Thread(target=run, daemon=True).start()
         try:
-            with self._spinner() as tick:
+            with self._spinner(what) as tick:
                 while not finished.wait(0.1):
                     tick()
         except KeyboardInterrupt:
@@ -162,15 +177,15 @@ class Chat:
         return outcome[0]
 
     @contextlib.contextmanager
-    def _spinner(self) -> Iterator[Callable[[], None]]:
+    def _spinner(self, given: str) -> Iterator[Callable[[], None]]:
         began = time.monotonic()
         shown = False
-        what, looked = f"{self.device} is on it", began
+        what, looked = given or f"{self.device} is on it", began
 
         def tick() -> None:
             nonlocal shown, what, looked
             passed_s = time.monotonic() - began
-            if time.monotonic() - looked > 2.0:
+            if not given and time.monotonic() - looked > 2.0:
                 looked = time.monotonic()
                 what = self._why_it_takes_time(passed_s)
             frame = _FRAMES[int(passed_s * 10) % len(_FRAMES)] if self._paint.unicode else "."
@@ -211,6 +226,18 @@ class Chat:
             raise Problem(f"there is no {clean(name)}; /help lists the commands")
         commands[name](words)
 
+    def _control(self, op: str, **fields: Any) -> dict[str, Any]:
+        """One operation on the virtual board (docs/architecture.md, control socket)."""
+        from tools.vboard.control import BoardError, SyncBoardControl
+
+        try:
+            with SyncBoardControl.of(self.board) as control:
+                return control.call(op, **fields)
+        except BoardError as error:
+            raise Problem(f"the virtual board says: {error}") from error
+        except OSError as error:
+            raise Problem(f"the virtual board has ended ({error.strerror or error})") from error
+
     def _help(self, _: list[str]) -> None:
         width = max(len(name) for name, _ in _HELP)
         for name, what in _HELP:
@@ -234,12 +261,12 @@ class Chat:
         self._print("\n".join(table(["point", "pin", "dir", "level"], rows, self._paint)))
 
     def _pads(self, _: list[str]) -> None:
-        pads = self.control.ask("pads").get("pads") or {}
+        pads = self._control("pads").get("pads") or {}
         # Pads that nothing has touched are noise.
         rows = [
             [pin, *(_cell(pad.get(column)) for column in _PAD_COLUMNS)]
             for pin, pad in sorted(pads.items(), key=lambda item: int(item[0]))
-            if pad.get("mode") is not None or pad.get("hold") is not None
+            if pad.get("mode") != "off" or pad.get("hold") is not None or pad.get("ext") is not None
         ]
         if not rows:
             self._print('no pad is in use yet. Say "turn on pin 5".')
@@ -251,7 +278,7 @@ class Chat:
         if len(words) != 2 or not words[0].isdecimal() or words[1] not in levels:
             raise Problem("write it as /hold 5 0, or /hold 5 1, or /hold 5 free")
         pin, level = int(words[0]), levels[words[1]]
-        self.control.ask("hold", pin=pin, level=level)
+        self._control("hold", pin=pin, level=level)
         if level is None:
             self._print(f"pad {pin} is free again")
         else:
@@ -264,12 +291,13 @@ class Chat:
         except OSError as error:
             raise Problem(f"the companion's log cannot be read: {error.strerror}") from error
         # The companion logs each event as `<device>: <kind> …`.
-        mine = [clean(line) for line in lines if f": {self.device}: " in line][-_EVENTS_SHOWN:]
-        self._print("\n".join(mine) or "nothing yet")
+        parts = (line.partition(f": {self.device}: ") for line in lines)
+        mine = [f"{head.split()[0]} {event}" for head, found, event in parts if found]
+        self._print(clean("\n".join(mine[-_EVENTS_SHOWN:])) or "nothing yet")
 
     def _reboot(self, _: list[str]) -> None:
         before = self._mine().get("boot")
-        self.control.ask("reset")
+        self._control("reset")
 
         def back() -> dict[str, Any]:
             end = time.monotonic() + _REBOOT_S
@@ -281,7 +309,7 @@ class Chat:
             raise Problem(f"{self.device} is not back after {_REBOOT_S:.0f} s; see /events")
 
         began = time.monotonic()
-        row = self._wait(back)
+        row = self._wait(back, "the board restarts")
         self._print(f"back after {time.monotonic() - began:.1f} s, boot {row.get('boot')}")
 
     # -- writing ---------------------------------------------------------------------------

@@ -21,20 +21,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tools import children
 from tools.client import Client, Refused, check_text
-from tools.control import Control
+from tools.ending import Ending
 from tools.problem import FAILED, Problem, Usage
 from tools.render import Paint, turn_lines
 from tools.state import Home
 
 _SERVE_S = 30.0
+_BROKER_S = 1.5  # from the first failed try to connect, the next ones included
 _BOARD_S = 60.0
+_SAFE_MODE = "SAFE MODE"  # the firmware's word, on its serial line, after three failed boots
 _PREFIX = "ganglion-demo-"
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,6 @@ class Options:
     config: Path | None = None
 
 
-class Ended(BaseException):
-    """SIGTERM or SIGHUP came. Not an Exception: nothing on the way may swallow it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def run(options: Options) -> int:
     """The whole demo. Returns the exit status: 0 when every sentence was answered."""
     sentences = [part.strip() for part in options.say.split(";") if part.strip()]
@@ -68,21 +60,19 @@ def run(options: Options) -> int:
         if sys.stdin.isatty():
             raise Usage('JSON=1 goes with sentences: make demo SAY="turn on pin 5" JSON=1')
         sentences = [line.strip() for line in sys.stdin if line.strip()]
-    try:
-        with _signals(), contextlib.ExitStack() as stack:
-            try:
-                parts = _Parts(options, stack)
-                parts.start()
-                if sentences:
-                    return _run_all(parts, sentences, options.json)
-                from tools.chat import Chat
+    ending = Ending()
+    with ending.heeded(), contextlib.ExitStack() as stack:
+        try:
+            parts = _Parts(options, stack)
+            parts.start()
+            if sentences:
+                return _run_all(parts, sentences, options.json)
+            from tools.chat import Chat
 
-                chat = Chat(parts.client, parts.device, parts.control, parts.log("serve"))
-                return 0 if chat.run() or sys.stdin.isatty() else FAILED
-            finally:
-                _no_more_signals()
-    except Ended as ended:
-        return 128 + ended.number
+            chat = Chat(parts.client, parts.device, parts.folder, parts.log("serve"), ending)
+            return 0 if chat.run() or sys.stdin.isatty() else FAILED
+        finally:
+            ending.no_more()
 
 
 class _Parts:
@@ -92,11 +82,16 @@ class _Parts:
         self._options = options
         self._stack = stack
         self._steps = Steps()
+        self._began = time.monotonic()
         self.device, self._secret = _board_login(options)
         self._folder = _temporary_home(stack)
         self._home = Home(self._folder)
         self.client: Client
-        self.control: Control
+
+    @property
+    def folder(self) -> Path:
+        """The board's own: its flash and its control socket."""
+        return self._home.board(self.device)
 
     def log(self, name: str) -> Path:
         """What the child ``name`` has written."""
@@ -119,14 +114,13 @@ class _Parts:
                 env[f"GANGLION_{name}"] = value
         ca = ["--ca", str(options.ca.absolute())] if options.ca else []
         config = ["--config", str(options.config.absolute())] if options.config else []
-        # Both at once: while the companion starts, the board's program loads and waits for it.
         serve = self._child("serve", [*ca, *config], env)
+        # Both at once: while the companion starts, the board's program loads and waits for it.
         board = self._child("board", ["--device", self.device, "--wait", str(_SERVE_S), *ca], env)
         with self._steps.step("broker and companion") as tick:
             self._wait(tick, _SERVE_S, {"serve": serve}, self._is_serving)
         with self._steps.step("virtual board") as tick:
-            self._wait(tick, _BOARD_S, {"serve": serve, "board": board}, self._is_online)
-        self.control = Control(self._home.board(self.device) / "control.sock")
+            self._wait(tick, _BOARD_S, {"serve": serve, "board": board}, self._is_ready)
 
     def _child(
         self, name: str, arguments: list[str], env: dict[str, str]
@@ -149,16 +143,20 @@ class _Parts:
         except Problem:
             return False
         health = self.client.health()
-        if not health.get("broker") and self._options.broker:
-            self._broker_trouble = "; ".join(map(str, health.get("problems") or []))
-        return bool(health.get("broker"))
+        if health.get("broker"):
+            return True
+        # There is no problem before the first try has failed; the next comes half a second later.
+        trouble = "; ".join(map(str, health.get("problems") or []))
+        if not trouble or trouble.startswith("not connected yet"):
+            self._began = time.monotonic()
+        elif time.monotonic() - self._began > _BROKER_S:
+            raise Problem(f"{trouble}. Is the broker's URL right?")
+        return False
 
-    def _is_online(self) -> bool:
-        return any(
-            row.get("device") == self.device and row.get("online") for row in self.client.devices()
-        )
-
-    _broker_trouble = ""
+    def _is_ready(self) -> bool:
+        """Online, and it knows the time: before that it refuses every command."""
+        mine = next((d for d in self.client.devices() if d.get("device") == self.device), {})
+        return bool(mine.get("online") and mine.get("clock"))
 
     def _wait(
         self,
@@ -175,9 +173,9 @@ class _Parts:
                     raise Problem(f"the part `ganglion {name}` ended early.\n{self._last(name)}")
             if is_ready():
                 return
+            if _SAFE_MODE in self._text("board"):
+                raise Problem(f"the board does not boot.\n{self._last('board')}")
             if time.monotonic() > end:
-                if self._broker_trouble:
-                    raise Problem(f"{self._broker_trouble}. Is the URL right?")
                 raise Problem(
                     f"not ready after {limit_s:.0f} s.\n" + "\n".join(map(self._last, needed))
                 )
@@ -186,8 +184,10 @@ class _Parts:
 
     def _last(self, name: str) -> str:
         """The end of a child's log, which the end of the demo takes away."""
-        text = self.log(name).read_text(encoding="utf-8", errors="replace").strip()
-        return "\n".join(f"  {name}: {line}" for line in text.splitlines()[-8:])
+        return "\n".join(f"  {name}: {line}" for line in self._text(name).splitlines()[-8:])
+
+    def _text(self, name: str) -> str:
+        return self.log(name).read_text(encoding="utf-8", errors="replace").strip()
 
 
 class Steps:
@@ -292,28 +292,3 @@ def _turn(parts: _Parts, text: str) -> dict[str, Any]:
             "answered": False,
             "err": problem.code if isinstance(problem, Refused) else "internal",
         }
-
-
-# -- signals -------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does: by unwinding."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise Ended(number)
-
-    before = {number: signal.signal(number, end) for number in _ENDING}
-    before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _no_more_signals() -> None:
-    """While everything ends, a second Ctrl-C would only leave something behind."""
-    for number in (signal.SIGINT, *_ENDING):
-        signal.signal(number, signal.SIG_IGN)

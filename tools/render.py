@@ -39,8 +39,11 @@ def wants_colour(stream: IO[str]) -> bool:
 def turn_lines(turn: Mapping[str, Any], paint: Paint) -> list[str]:
     """The reply, a line a call, and a line about who answered."""
     reply = clean(str(turn.get("reply") or "")) or "(no reply)"
-    lines = [paint(line, "bold" if turn.get("answered") else "red") for line in reply.split("\n")]
-    lines += [call_line(call, paint) for call in turn.get("calls") or []]
+    calls = turn.get("calls") or []
+    failed = any("err" in call.get("receipt", {}) for call in calls)
+    style = "red" if not turn.get("answered") else "bold yellow" if failed else "bold"
+    lines = [paint(line, style) for line in reply.split("\n")]
+    lines += [call_line(call, paint) for call in calls]
     lines.append("  " + paint(footing(turn, paint), "dim"))
     return lines
 

@@ -21,11 +21,11 @@ import sys
 from pathlib import Path
 from tools.chat import Chat
 from tools.client import Client
-from tools.control import Control
+from tools.ending import Ending
 from tools.state import Home
-home, control = map(Path, sys.argv[1:])
+home, board = map(Path, sys.argv[1:])
 client = Client(Home(home).running())
-answered = Chat(client, "kitchen", Control(control), home / "serve.out").run()
+answered = Chat(client, "kitchen", board, home / "serve.out", Ending()).run()
 print("ended", answered)
 """
 
@@ -44,7 +44,7 @@ STUCK = {
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     """A control socket that accepts everything, and what it was asked."""
-    path, asked = tmp_path / "c.sock", list[dict[str, Any]]()
+    path, asked = tmp_path / "control.sock", list[dict[str, Any]]()
     pad = {"mode": "out", "latch": 1, "pull": None, "hold": None, "ext": None, "level": 1}
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -74,7 +74,7 @@ def chat(
     device.replies.update({"turn on pin 5": ON, "stuck": STUCK, "slow": None})
 
     def start(**env: str) -> Terminal:
-        command = [sys.executable, "-c", PROGRAM, str(serving.home), str(control[0])]
+        command = [sys.executable, "-c", PROGRAM, str(serving.home), str(control[0].parent)]
         more = {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **env}
         terminal = Terminal(command, environment(tmp_path, **more))
         at = terminal.shows("Ctrl-D ends")
@@ -161,7 +161,7 @@ def test_on_a_pipe(
 ) -> None:
     device.replies.update({"turn on pin 5": ON, "what": {"text": "no idea", "err": "no_answer"}})
     shown = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(serving.home), str(control[0])],
+        [sys.executable, "-c", PROGRAM, str(serving.home), str(control[0].parent)],
         input="turn on pin 5\n\n/points\nwhat\n",
         capture_output=True,
         text=True,
