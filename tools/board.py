@@ -66,6 +66,7 @@ def run(
         login = _at_own_broker(broker, ca, secret or home.secret(device) or "")
     else:
         login = _registered(home, _running(home, wait_s), device, secret, renew)
+    os.umask(0o077)  # the flash image holds the secret
     home.create()
     asyncio.run(_run(home, device, login))
 

@@ -41,6 +41,13 @@ CaOption = Annotated[
 ]
 
 
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", envvar="GANGLION_CONFIG", show_envvar=True,
+                 help="Backends and limits. Default: ganglion.toml in the state folder."),
+]  # fmt: skip
+
+
 @app.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and more of the log.")] = (
@@ -61,10 +68,7 @@ def serve(
     http_port: Annotated[
         int, typer.Option("--http-port", min=0, max=65535, help="Port of the HTTP interface.")
     ] = 0,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Backends and limits, as TOML."),
-    ] = None,
+    config: ConfigOption = None,
     home: HomeOption = None,
 ) -> None:
     """Run the companion, with a broker of its own unless you name one."""
@@ -185,10 +189,7 @@ def demo(
     device: Annotated[
         str, typer.Option("--device", metavar="ID", help="The board's name. Default: demo.")
     ] = "",
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Backends and limits, as TOML."),
-    ] = None,
+    config: ConfigOption = None,
 ) -> None:  # fmt: skip
     """Broker, companion and a virtual board in one go, then a chat. Leaves nothing behind."""
     from tools import demo as demos

@@ -26,7 +26,7 @@ from typing import Any
 from tools import children
 from tools.client import Client, Refused, check_text
 from tools.ending import Ending
-from tools.problem import FAILED, Problem, Usage
+from tools.problem import FAILED, Problem, Usage, shown
 from tools.render import Paint, turn_lines
 from tools.state import Home
 
@@ -113,7 +113,11 @@ class _Parts:
             if value:
                 env[f"GANGLION_{name}"] = value
         ca = ["--ca", str(options.ca.absolute())] if options.ca else []
-        config = ["--config", str(options.config.absolute())] if options.config else []
+        path = options.config or (Home().config if Home().config.exists() else None)
+        config = ["--config", str(path.absolute())] if path else []
+        if path:
+            self._steps.note(f"backends and limits from {shown(path)}")
+        _unpack_runtimes()
         serve = self._child("serve", [*ca, *config], env)
         # Both at once: while the companion starts, the board's program loads and waits for it.
         board = self._child("board", ["--device", self.device, "--wait", str(_SERVE_S), *ca], env)
@@ -188,6 +192,18 @@ class _Parts:
 
     def _text(self, name: str) -> str:
         return self.log(name).read_text(encoding="utf-8", errors="replace").strip()
+
+
+def _unpack_runtimes() -> None:
+    """What downloads, at the very first start, does it here: with its progress on the terminal,
+    and with no limit in time."""
+    from tools import runtime
+
+    try:
+        runtime.mosquitto()
+        runtime.micropython()
+    except runtime.RuntimeMissing as error:
+        raise Problem(str(error)) from error
 
 
 class Steps:

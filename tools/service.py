@@ -44,7 +44,7 @@ class Options:
     ca: Path | None = None
     port: int = 0
     http_port: int = 0
-    config: Path | None = None
+    config: Path | None = None  # None: the one of the home, if there is one
 
 
 def serve(options: Options) -> None:
@@ -70,10 +70,14 @@ def serve(options: Options) -> None:
 def _load(options: Options) -> Config:
     from companion.config import Config, ConfigError, load
 
-    if options.config is None:
-        return Config()
+    path = options.config
+    if path is None:
+        path = options.home.config
+        if not path.exists():
+            return Config()
+    log.info("backends and limits from %s", shown(path))
     try:
-        return load(options.config)
+        return load(path)
     except ConfigError as error:
         raise Usage(str(error)) from error
 
@@ -171,9 +175,12 @@ async def _say_what_is_where(
     if not companion.link.connected.is_set() and not stop.is_set():
         where += f": NOT CONNECTED: {companion.link.problem}. It keeps trying."
     names = ", ".join(backend.name for backend in companion.router.backends)
+    if not companion.config.backends:
+        names += f"; to add a model see docs/backends.md, and write it to {shown(home.config)}"
     print(
         f"ganglion: broker     {where}\n"
-        f"ganglion: companion  {companion.url} (pid {os.getpid()}, answers: {names})\n"
+        f"ganglion: companion  {companion.url} (pid {os.getpid()})\n"
+        f"ganglion: answers    {names}\n"
         f"ganglion: state      {shown(home.folder)}\n"
         f"ganglion: next, in other terminals: `{home.command('board')}`, then "
         f'`{home.command("say")} board "turn on pin 5"`. Ctrl-C ends this.',

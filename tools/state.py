@@ -3,6 +3,7 @@
     run.json       written by `ganglion serve`, removed when it ends (0600: it holds the token)
     serve.lock     locked as long as `serve` runs; the lock, not the file, says that it lives
     devices.json   secrets of the boards started here (0600)
+    ganglion.toml  backends and limits, by the user's hand; nothing writes it
 
 A process number alone proves little, since numbers are given out again; a lock ends with its
 holder, however it dies.
@@ -49,6 +50,7 @@ class Home:
         self.folder = (folder or ganglion_home()).expanduser().absolute()
         self._run = self.folder / "run.json"
         self._devices = self.folder / "devices.json"
+        self.config = self.folder / "ganglion.toml"
 
     def command(self, name: str) -> str:
         """How a person calls command ``name`` on this folder."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
-from tests.tools.system import Device, Serving, wait_for
+from tests.tools.system import Device, Serving, row_of, wait_for
 from tools import runtime
 from tools.broker import EmbeddedBroker
 
@@ -44,7 +44,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 @pytest.fixture(scope="session")
 def device(serving: Serving) -> Iterator[Device]:
     kitchen = Device(serving, "kitchen")
-    wait_for(lambda: serving.client.devices()[0]["points"])
+    wait_for(lambda: row_of(serving, "kitchen").get("points"))
     yield kitchen
     kitchen.close()
 

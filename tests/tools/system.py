@@ -101,6 +101,11 @@ class Serving:
         return self.process.wait(15)
 
 
+def row_of(serving: Serving, device: str) -> dict[str, Any]:
+    """What the companion tells of ``device``; {} when it never heard of it."""
+    return next((row for row in serving.client.devices() if row["device"] == device), {})
+
+
 class Device:
     """Answers a say whose text is ``t`` by ``replies[t]``, and a do by its tool's receipt."""
 
@@ -118,7 +123,7 @@ class Device:
         self.mqtt.connect(serving.running.broker.host, serving.running.broker.port)
         self.mqtt.loop_start()
         assert self._ready.wait(5)
-        wait_for(lambda: any(d["device"] == device for d in serving.client.devices()))
+        wait_for(lambda: row_of(serving, device))
 
     def _up(self, leaf: str, message: dict[str, Any], retain: bool = False) -> None:
         self.mqtt.publish(f"gn/{self.id}/up/{leaf}", json.dumps(message), 1, retain)

@@ -97,6 +97,11 @@ def test_wrong_arguments_of_serve(tmp_path: Path, arguments: list[str], word: st
     fails(ganglion("serve", *arguments, home=tmp_path), 2, word)
 
 
+def test_the_homes_own_configuration_is_used(tmp_path: Path) -> None:
+    (tmp_path / "ganglion.toml").write_text("[router]\norder = ['nobody']\n")
+    fails(ganglion("serve", home=tmp_path), 2, "ganglion.toml, line 2", "nobody", "commands")
+
+
 def test_serve_without_its_broker_says_so_and_keeps_trying(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -114,7 +119,7 @@ def test_devices(home: Path, device: Device) -> None:
     table = ganglion("devices", home=home).stdout
     assert "kitchen" in table and "kitchen light=on" in table and "esp32" in table
     rows = json.loads(ganglion("devices", "--json", home=home).stdout)
-    assert rows[0]["device"] == "kitchen" and rows[0]["online"] is True
+    assert next(row for row in rows if row["device"] == "kitchen")["online"] is True
 
 
 def test_say_answered(home: Path, device: Device) -> None:
