@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING
 
 from tools.accounts import check_device_id
 from tools.client import Client, Refused
+from tools.ending import orders
 from tools.problem import Problem, Usage, shown
 from tools.state import Home, Running
 
 if TYPE_CHECKING:
     from tools.vboard import VirtualBoard
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ async def _run(home: Home, device: str, login: Login) -> None:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
+    for number in (signal.SIGINT, *orders()):
         loop.add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         host, port = login.host, login.port

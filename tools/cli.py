@@ -27,7 +27,11 @@ app = typer.Typer(
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", metavar="DIR", help="State folder. Default: $GANGLION_HOME."),
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="State folder. Default: $GANGLION_HOME, or ~/.local/state/ganglion.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BrokerOption = Annotated[
@@ -63,10 +67,24 @@ def serve(
     broker: BrokerOption = "",
     ca: CaOption = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port of the embedded broker; 0: free.")
+        int,
+        typer.Option(
+            "--port",
+            metavar="N",
+            min=0,
+            max=65535,
+            help="Port of the embedded broker; 0: the last one, or a free one.",
+        ),
     ] = 0,
     http_port: Annotated[
-        int, typer.Option("--http-port", min=0, max=65535, help="Port of the HTTP interface.")
+        int,
+        typer.Option(
+            "--http-port",
+            metavar="N",
+            min=0,
+            max=65535,
+            help="Port of the HTTP interface; 0: a free one.",
+        ),
     ] = 0,
     config: ConfigOption = None,
     home: HomeOption = None,

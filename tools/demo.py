@@ -31,7 +31,7 @@ from tools.render import Paint, turn_lines
 from tools.state import Home
 
 _SERVE_S = 30.0
-_BROKER_S = 1.5  # from the first failed try to connect, the next ones included
+_BROKER_S = 1.0  # from the first failed try to connect, the next ones included
 _BOARD_S = 60.0
 _SAFE_MODE = "SAFE MODE"  # the firmware's word, on its serial line, after three failed boots
 _PREFIX = "ganglion-demo-"

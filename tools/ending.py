@@ -7,7 +7,12 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-_ORDERS = (signal.SIGTERM, signal.SIGHUP)
+
+def orders() -> tuple[signal.Signals, ...]:
+    """The signals that mean "end, in order". Not SIGHUP where that is ignored: that is what
+    `nohup` does, for a program that shall outlive its terminal."""
+    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM,) if kept else (signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(SystemExit):
@@ -37,7 +42,7 @@ class Ending:
             if not self.divert(ended):
                 raise ended
 
-        before = {number: signal.signal(number, order) for number in _ORDERS}
+        before = {number: signal.signal(number, order) for number in orders()}
         before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
         try:
             yield
@@ -47,5 +52,5 @@ class Ending:
 
     def no_more(self) -> None:
         """Ignore further orders, and Ctrl-C: while everything ends they would leave something."""
-        for number in (signal.SIGINT, *_ORDERS):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from tools.ending import orders
 from tools.problem import Problem, Usage, shown
 from tools.state import Broker, Home, Running
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ganglion.serve")
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BROKER_S = 5.0  # how long the start waits for a broker before it says that there is none
 
 
@@ -125,7 +125,7 @@ async def _companion(home: Home, config: Config, embedded: EmbeddedBroker | None
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
+    for number in (signal.SIGINT, *orders()):
         loop.add_signal_handler(number, stop.set)
     try:
         companion = Companion(config, embedded)

@@ -60,6 +60,17 @@ def test_serve_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
     assert not (tmp_path / "run.json").exists()
 
 
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children inherit it
+    try:
+        serving = Serving(tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    serving.process.send_signal(signal.SIGHUP)
+    assert serving.client.health()["ok"]
+    assert serving.stop(signal.SIGTERM) == 0
+
+
 def test_what_a_killed_serve_left_is_replaced(tmp_path: Path) -> None:
     first = Serving(tmp_path)
     children = descendants(first.process.pid)
@@ -195,8 +206,8 @@ def test_bad_json(home: Path, device: Device, text: str, words: list[str]) -> No
 
 
 def test_unknown_device_lists_the_known(home: Path, device: Device) -> None:
-    fails(ganglion("say", "garage", "hi", home=home), 1, "garage", "kitchen")
-    fails(ganglion("do", "garage", "x", home=home), 1, "garage", "kitchen")
+    fails(ganglion("say", "cellar", "hi", home=home), 1, "cellar", "kitchen")
+    fails(ganglion("do", "cellar", "x", home=home), 1, "cellar", "kitchen")
     fails(ganglion("say", "Garage!", "hi", home=home), 1, "device id")
 
 
