@@ -283,7 +283,10 @@ class Chat:
             self._print(f"pad {pin} is free again")
         else:
             opposite = "on" if level == 0 else "off"
-            self._print(f'pad {pin} is shorted to {level}: now try "turn {opposite} pin {pin}"')
+            self._print(
+                f"pad {pin} is shorted to {level}: "
+                f'try "turn {opposite} pin {pin}", or "is pin {pin} on?"'
+            )
 
     def _events(self, _: list[str]) -> None:
         try:

@@ -158,7 +158,14 @@ class Home:
 @contextlib.contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[IO[str] | None]:
     """Hold ``path`` locked; None when another holds it and we do not ``wait``."""
-    with path.open("w") as file:
+    try:
+        opened = path.open("w")
+    except OSError as error:
+        raise Problem(
+            f"the state folder {shown(path.parent)} cannot be written: {error.strerror}. "
+            "Choose another with --home or GANGLION_HOME."
+        ) from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

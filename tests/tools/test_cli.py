@@ -222,6 +222,13 @@ def test_nothing_runs(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())  # asking made nothing
 
 
+def test_a_state_folder_that_cannot_be_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    fails(ganglion("serve", home=tmp_path / "file"), 1, "state folder", "--home")
+    (tmp_path / "home" / "serve.lock").mkdir(parents=True)
+    fails(ganglion("serve", home=tmp_path / "home"), 1, "state folder", "--home")
+
+
 def test_a_damaged_run_file(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     fails(ganglion("devices", home=tmp_path), 1, "damaged", "run.json")

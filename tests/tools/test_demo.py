@@ -167,7 +167,6 @@ def test_no_broker_there(space: dict[str, str]) -> None:
         (signal.SIGINT, 0.4),
         (signal.SIGINT, 1.2),
         (signal.SIGTERM, 0.7),
-        (signal.SIGTERM, 1.2),
         (signal.SIGHUP, 0.9),
     ],
 )
