@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from tests.vboard.conftest import JOIN
+from tests.vboard.conftest import JOIN, Bench
+from tools.vboard import BoardConfig
 
 CLIENT = (
     JOIN
@@ -149,3 +150,27 @@ async def test_the_way_through_is_quick(make, echo):
     # 300 round trips through one event loop that also serves the far end; a loaded machine may
     # take a while, Nagle's 40 ms must not be in it.
     assert us < 5000, (us, time.monotonic() - began)
+
+
+def test_it_runs_on_uvloop_too(tmp_path):
+    """Its transports and its child processes are not asyncio's own."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def session():
+        async def serve(reader, writer):
+            writer.write(await reader.readexactly(3))
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        (tmp_path / "main.py").write_text(CLIENT)
+        async with Bench(tmp_path / "home", "uv", BoardConfig(), firmware=tmp_path) as board:
+            await board.ready()
+            await board.do("join()")
+            await board.do(f"s = dial({port});s.send(b'abc')")
+            assert await board.ask("s.recv(3)") == b"abc"
+            await board.net(False)
+            await board.reset()
+            await board.ready(2)
+        server.close()
+
+    uvloop.run(session())

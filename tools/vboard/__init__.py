@@ -6,7 +6,8 @@
 `python -m tools.vboard` is the same as a process; `control` talks to it over a Unix socket.
 """
 
-from tools.vboard.board import BoardBusy, BoardConfig, VirtualBoard
+from tools.vboard.board import BoardBusy, VirtualBoard
+from tools.vboard.config import BoardConfig
 from tools.vboard.control import BoardControl, BoardError, SyncBoardControl
 from tools.vboard.hardware import BadOperation
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from tools.build import BuildError
 from tools.paths import FIRMWARE
 from tools.runtime import RuntimeMissing
-from tools.vboard.board import HEAP_KIB, BoardBusy, BoardConfig, VirtualBoard
+from tools.vboard.board import HEAP_KIB, BoardBusy, VirtualBoard
+from tools.vboard.config import BoardConfig
 from tools.vboard.flash import FlashError
 from tools.vboard.terminal import run
 

@@ -11,7 +11,6 @@ import signal
 import struct
 import time
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +19,7 @@ from tools import runtime
 from tools.build import build_firmware
 from tools.paths import FIRMWARE, ganglion_home
 from tools.vboard import flash, layout
+from tools.vboard.config import BoardConfig
 from tools.vboard.control import ControlServer
 from tools.vboard.hardware import BadOperation, Hardware
 from tools.vboard.process import Chip, Serial
@@ -38,31 +38,6 @@ _CRASH_PAUSE_S = 0.2
 
 class BoardBusy(RuntimeError):
     """Another process runs this board; the text names its folder."""
-
-
-@dataclass(frozen=True)
-class BoardConfig:
-    """What provisioning writes to `/config.json`. ``ssid`` and ``password`` are what the board
-    is told; the access point itself is the launcher's (``VirtualBoard(ap=…)``)."""
-
-    secret: str = ""
-    host: str = "127.0.0.1"
-    port: int = 1883
-    board: str = "esp32"
-    ssid: str = "virtual"
-    password: str = "virtual-password"
-    more: dict[str, Any] | None = None
-
-    def entries(self, device: str) -> dict[str, Any]:
-        return {
-            "device": device,
-            "secret": self.secret,
-            "host": self.host,
-            "port": self.port,
-            "board": self.board,
-            "wifi": {"ssid": self.ssid, "password": self.password},
-            **(self.more or {}),
-        }
 
 
 class VirtualBoard:

@@ -15,6 +15,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Coroutine
+from typing import cast
 
 LOOPBACK = "127.0.0.1"
 # How long after the end of a connection its process may still be seen running.
@@ -31,8 +32,8 @@ class _Leg(asyncio.Protocol):
         self.other: _Leg | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # A cast: uvloop's transports are no asyncio.Transport by class.
+        self.transport = transport = cast(asyncio.Transport, transport)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Nothing is read before there is somewhere to send it.
         transport.pause_reading()
