@@ -166,6 +166,7 @@ def test_it_runs_on_uvloop_too(tmp_path):
         async with Bench(tmp_path / "home", "uv", BoardConfig(), firmware=tmp_path) as board:
             await board.ready()
             await board.do("join()")
+            # At once: before the launcher has reached the target.
             await board.do(f"s = dial({port});s.send(b'abc')")
             assert await board.ask("s.recv(3)") == b"abc"
             await board.net(False)

@@ -30,17 +30,20 @@ class _Leg(asyncio.Protocol):
         self.connection = connection
         self.transport: asyncio.Transport | None = None
         self.other: _Leg | None = None
+        self.early = b""  # read before the other side was connected
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast: uvloop's transports are no asyncio.Transport by class.
         self.transport = transport = cast(asyncio.Transport, transport)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Nothing is read before there is somewhere to send it.
+        # Nothing is read before there is somewhere to send it. (uvloop reads all the same.)
         transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         other = self.other
-        if other and other.transport and not other.transport.is_closing():
+        if other is None or other.transport is None:
+            self.early += data
+        elif not other.transport.is_closing():
             other.transport.write(data)
 
     def pause_writing(self) -> None:
@@ -184,4 +187,6 @@ class Proxy:
         except (OSError, ValueError):
             connection.abort()
             return
+        if connection.board.early and connection.target.transport:
+            connection.target.transport.write(connection.board.early)
         connection.flow()
