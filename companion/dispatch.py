@@ -121,6 +121,7 @@ class Dispatch:
         self._life_s = life_s
         self._resend_s = resend_s
         self._turn_max_s = turn_max_s
+        self._ids = wire.CommandIds()
         self._waiters: dict[tuple[str, str], _Waiter] = {}
         self._stop_listening = fleet.listen(self._on_presence)
 
@@ -131,7 +132,7 @@ class Dispatch:
         ``err`` set where it did not end in an answer.
         """
         boot = await self._reach(device)
-        id_, exp = wire.new_id(), int(self._clock()) + self._life_s
+        id_, exp = self._ids.next(), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_say(id_, boot, exp, text, speaker))
         turn = Turn(text)
         began = time.perf_counter()
@@ -156,7 +157,7 @@ class Dispatch:
         """One tool call, no model. Returns ``{"id", "receipt"}``; a refused call's receipt has
         ``err``. Raises DispatchError."""
         boot = await self._reach(device)
-        id_, exp = wire.new_id(), int(self._clock()) + self._life_s
+        id_, exp = self._ids.next(), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_do(id_, boot, exp, tool, args))
         waiter = self._waiter(device, id_, boot)
         try:

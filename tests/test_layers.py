@@ -32,7 +32,7 @@ FIRMWARE = {
 }
 
 COMPANION_ORDER = [
-    {"wire", "wirebuffer"},
+    {"wire"},
     {"link", "store", "meter", "context", "toolset", "config"},
     {"backends", "fleet"},
     {"router"},

@@ -106,10 +106,19 @@ def test_what_json_cannot_hold_is_not_written() -> None:
     assert caught.value.code == "too_big"
 
 
-def test_ids_are_random_and_fit() -> None:
-    ids = {wire.new_id() for _ in range(5000)}
-    assert len(ids) == 5000
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]{6}", id_) for id_ in ids)
+def test_ids_are_numbered_within_a_source_and_stay_short() -> None:
+    ids = wire.CommandIds()
+    made = [ids.next() for _ in range(5000)]
+    assert len(set(made)) == 5000
+    assert all(re.fullmatch(r"[A-Za-z0-9]{4}-[0-9a-z]{1,2}", id_) for id_ in made)
+    by_source: dict[str, list[int]] = {}
+    for id_ in made:
+        source, _, n = id_.partition("-")
+        by_source.setdefault(source, []).append(int(n, 36))
+    # Four sources, each counting up from 1: a device holds 96 of them.
+    assert len(by_source) == 4
+    assert all(ns == list(range(1, len(ns) + 1)) for ns in by_source.values())
+    assert made[0].split("-")[0] != wire.CommandIds().next().split("-")[0]
 
 
 @pytest.mark.parametrize(

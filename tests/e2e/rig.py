@@ -136,8 +136,6 @@ class System:
             f"mqtt://{user}:{secret}@127.0.0.1:{self.broker.port}",
             "--config",
             str(self._toml),
-            "--port",
-            "0",
         ]
         process = Process("companion", command, self.home, self.env)
         self._processes.append(process)
@@ -217,6 +215,7 @@ class Board:
     def __init__(self, system: System, device: str, secret: str, options: dict[str, str]):
         self.device = device
         self.system = system
+        self._n = 0
         command = [
             *GANGLION,
             "board",
@@ -266,8 +265,9 @@ class Board:
         """A say or do as a requester writes it."""
         return {"id": cid, "boot": self.boot, "exp": int(time.time()) + life_s, **fields}
 
-    def do(self, cid: str, tool: str, args: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """Publish a `do` and wait for its receipt."""
-        message = self.command(cid, tool=tool, args=args) | more
+    def do(self, tool: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Publish a `do` with an id of its own and wait for its receipt."""
+        self._n += 1
+        message = self.command(f"rig-{self._n}", tool=tool, args=args)
         self.system.tap.send(f"gn/{self.device}/down/do", message)
-        return dict(self.system.tap.wait("done", id=cid)["receipt"])
+        return dict(self.system.tap.wait("done", id=message["id"])["receipt"])

@@ -35,7 +35,7 @@ tier = "premium"
 def test_a_doubled_do_acts_once(fresh) -> None:
     system = fresh()
     board = system.board()
-    assert board.do("w1", "gpio_write", {"pin": 5, "value": 0}) == {"level": 0}
+    assert board.do("gpio_write", {"pin": 5, "value": 0}) == {"level": 0}
     message = board.command("d1", tool="gpio_write", args=TOGGLE)
     for _ in range(3):
         system.tap.send("gn/demo/down/do", message)
@@ -51,7 +51,7 @@ def test_a_doubled_do_acts_once(fresh) -> None:
 def test_late_and_replayed_commands_do_nothing(fresh) -> None:
     system = fresh()
     board = system.board()
-    board.do("w1", "gpio_write", {"pin": 5, "value": 0})
+    board.do("gpio_write", {"pin": 5, "value": 0})
     late = board.command("late", life_s=-1, tool="gpio_write", args=TOGGLE)
     system.tap.send("gn/demo/down/do", late)
     assert system.tap.wait("done", id="late")["receipt"]["err"] == "expired"
@@ -63,7 +63,7 @@ def test_late_and_replayed_commands_do_nothing(fresh) -> None:
     board.control.call("power", on=False)
     board.control.call("power", on=True)
     board.online(after=boot)
-    board.do("w2", "gpio_write", {"pin": 5, "value": 0})
+    board.do("gpio_write", {"pin": 5, "value": 0})
     before = len(system.tap.of("done"))
     system.tap.send("gn/demo/down/do", old)
     system.tap.send("gn/demo/down/say", old_say)
@@ -84,7 +84,7 @@ def test_late_and_replayed_commands_do_nothing(fresh) -> None:
 def test_a_doubled_and_a_late_answer_act_once(fresh, upstream) -> None:
     system = fresh(toml(upstream))
     board = system.board()
-    board.do("w1", "gpio_write", {"pin": 5, "value": 0})
+    board.do("gpio_write", {"pin": 5, "value": 0})
     upstream.script([{"calls": [("gpio_write", TOGGLE)], "text": "Flipped."}])
     turn = system.say("be a dear and flip the fifth one")
     assert turn["reply"] == "Flipped. [Pin 5 is on]", turn
@@ -92,13 +92,13 @@ def test_a_doubled_and_a_late_answer_act_once(fresh, upstream) -> None:
     for _ in range(3):
         system.tap.send("gn/demo/down/answer", answer)
     # The board has taken all three once it answers this.
-    assert board.do("after", "gpio_read", {"pin": 5}) == {"level": 1}
+    assert board.do("gpio_read", {"pin": 5}) == {"level": 1}
 
 
 def test_the_companion_dies_mid_turn(fresh, upstream) -> None:
     system = fresh(toml(upstream))
     board = system.board()
-    board.do("w1", "gpio_write", {"pin": 5, "value": 0})
+    board.do("gpio_write", {"pin": 5, "value": 0})
     upstream.script([{"hang_s": 30}, {"calls": [("gpio_write", TOGGLE)], "text": "Flipped."}])
     say = board.command("s1", text="be a dear and flip the fifth one")
     system.tap.send("gn/demo/down/say", say)
@@ -115,7 +115,7 @@ def test_the_companion_dies_mid_turn(fresh, upstream) -> None:
 def test_the_broker_dies_mid_turn(fresh, upstream) -> None:
     system = fresh(toml(upstream))
     board = system.board()
-    board.do("w1", "gpio_write", {"pin": 5, "value": 0})
+    board.do("gpio_write", {"pin": 5, "value": 0})
     upstream.script([{"delay_s": 2, "calls": [("gpio_write", TOGGLE)], "text": "Flipped."}] * 3)
     system.tap.send(
         "gn/demo/down/say", board.command("s1", text="be a dear and flip the fifth one")
@@ -131,7 +131,7 @@ def test_the_broker_dies_mid_turn(fresh, upstream) -> None:
 def test_the_board_loses_power_mid_turn(fresh, upstream) -> None:
     system = fresh(toml(upstream))
     board = system.board()
-    board.do("w1", "gpio_write", {"pin": 5, "value": 0})
+    board.do("gpio_write", {"pin": 5, "value": 0})
     upstream.script([{"delay_s": 2, "calls": [("gpio_write", TOGGLE)], "text": "Flipped."}])
     turns = []
     asking = threading.Thread(
