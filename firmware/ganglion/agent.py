@@ -11,24 +11,25 @@ import random
 import sys
 import time
 
-from . import VERSION, clock
+from micropython import const
+
+from . import VERSION, clock, lazy
 from .inbox import REPEAT, RUN, good_id
 from .talk import Conversations, calls_text, dumps
 from .tools import fill, show
 
-MAX_WAITING = 4
-MAX_ROUNDS = 4
-MAX_CALLS = 8
-MAX_TEXT_BYTES = 1024
-MAX_EVENTS = 16
-DEADLINE_MS = 20000
-RETRY_MS = 4000
+_MAX_WAITING = const(4)
+_MAX_ROUNDS = const(4)
+_MAX_CALLS = const(8)
+_MAX_TEXT_BYTES = const(1024)
+_MAX_EVENTS = const(16)
+_DEADLINE_MS = const(20000)
+_RETRY_MS = const(4000)
 
-_MAX_ASKS = 12  # of one round: repeats, resends and waits together
-_STATE_EVERY_MS = 5000
-_NTP_EVERY = 12  # of the 5 s rounds in which a companion was asked in vain
-_CLOCK_EVERY_MS = 3600000  # a crystal of 20 ppm is off by 0.1 s then
-_FACT_BYTES = 1536
+_MAX_ASKS = const(12)  # of one round: repeats, resends and waits together
+_STATE_EVERY_MS = const(5000)
+_CLOCK_EVERY_MS = const(3600000)  # a crystal of 20 ppm is off by 0.1 s then
+_FACT_BYTES = const(1536)
 _FACT = "m:"  # as in tool_memory.py, which is not loaded for this
 _OFFLINE = (
     "I am not connected (%s), so nobody can work out what you mean. What is set up already runs."
@@ -52,13 +53,13 @@ class Agent:
         self._open = None  # id of the ask that waits for an answer
         self._answer = None
         self._answered = asyncio.Event()
-        self._digest = _specs().digest()
-        _drop_specs()
+        self._digest = lazy.load("specs").digest()
+        lazy.drop("specs")
         self._events = []
         self._event_n = 0
         self._turn_n = 0
         self._time_id = None
-        self._ntp_wait = 0
+        self._blind_s = 0  # for how long the time has not been known, connected
         self._clock_ms = time.ticks_ms()
         self._state_version = 0
         self._state = None
@@ -84,15 +85,12 @@ class Agent:
         if view is None:
             return self._bad(leaf, "too_big", "over 4096 bytes")
         try:
-            text = str(view, "utf-8")
-        except UnicodeError:
-            return self._bad(leaf, "bad_utf8", "not UTF-8")
-        try:
-            msg = json.loads(text)
+            msg = json.loads(view)
         except (ValueError, MemoryError, RuntimeError):
-            msg = None
             gc.collect()
-            return self._bad(leaf, "bad_json", "not JSON")
+            if _is_utf8(view):
+                return self._bad(leaf, "bad_json", "not JSON, or nested too deeply")
+            return self._bad(leaf, "bad_utf8", "not UTF-8")
         if not isinstance(msg, dict):
             return self._bad(leaf, "bad_message", "not an object")
         if leaf == "answer":
@@ -117,8 +115,8 @@ class Agent:
         text = msg.get("text")
         if not isinstance(text, str) or not text.strip():
             return "text is missing"
-        if len(text.encode()) > MAX_TEXT_BYTES:
-            return "text is over %d bytes" % MAX_TEXT_BYTES
+        if len(text.encode()) > _MAX_TEXT_BYTES:
+            return "text is over %d bytes" % _MAX_TEXT_BYTES
         speaker = msg.get("from", "")
         if not isinstance(speaker, str) or len(speaker) > 32:
             return "from must be a string of 32 characters at most"
@@ -146,7 +144,7 @@ class Agent:
         tool = msg["tool"]
         args = msg["args"]
         receipt = self._call(tool, args)[2]
-        payload = '{"id":"%s","receipt":%s}' % (msg["id"], dumps(receipt))
+        payload = ['{"id":"%s","receipt":' % msg["id"], dumps(receipt), "}"]
         self.inbox.finish(msg["id"], "done", payload)
         self.link.publish("done", payload)
         self._points_changed()
@@ -154,8 +152,8 @@ class Agent:
     # ---- turns
 
     def _queue(self, tid, text, speaker, callback):
-        if len(self._waiting) >= MAX_WAITING:
-            callback(tid, "I am busy with %d other requests." % MAX_WAITING, [], "busy", None)
+        if len(self._waiting) >= _MAX_WAITING:
+            callback(tid, "I am busy with %d other requests." % _MAX_WAITING, [], "busy", None)
             return
         self._waiting.append((tid, text, speaker, callback))
         self._work.set()
@@ -186,23 +184,35 @@ class Agent:
                 reply, err, by = await self._turn(tid, text, speaker, results)
             except Exception as e:
                 # A fault of ours must not silence the agent; what did run is still told.
-                sys.print_exception(e)
-                self.event("error", {"msg": repr(e)})
+                self._fault(e)
                 reply = " ".join([r[3] for r in results] + ["Something went wrong in me: %r." % e])
                 err, by = "internal", None
-            callback(tid, reply, results, err, by)
+            try:
+                callback(tid, reply, results, err, by)
+            except Exception as e:
+                self._fault(e)
+                callback(tid, "I cannot tell all of it; look at what is set.", [], "internal", None)
             self._points_changed()
             gc.collect()
 
+    def _fault(self, e):
+        sys.print_exception(e)
+        if isinstance(e, MemoryError):
+            # What was said before is a comfort, and 4 KB: it gives way.
+            self._talks = Conversations()
+            gc.collect()
+        self.event("error", {"msg": repr(e)})
+
     def _send_reply(self, tid, text, results, err, by):
-        out = '{"id":"%s","text":%s' % (tid, dumps(text))
+        out = ['{"id":"%s","text":' % tid, dumps(text)]
         if results:
-            out += ',"calls":' + calls_text([list(r[:3]) for r in results])
+            out.append(',"calls":')
+            out.append(calls_text([list(r[:3]) for r in results]))
         if by == "chip":
-            out += ',"by":"chip"'
+            out.append(',"by":"chip"')
         if err:
-            out += ',"err":"%s"' % err
-        out += "}"
+            out.append(',"err":"%s"' % err)
+        out.append("}")
         self.inbox.finish(tid, "reply", out)
         self.link.publish("reply", out)
 
@@ -213,7 +223,7 @@ class Agent:
         began = time.ticks_ms()
         sent = 0
         by = None
-        for n in range(1, MAX_ROUNDS + 1):
+        for n in range(1, _MAX_ROUNDS + 1):
             ask = "%s.%d" % (tid, n)
             ctx = talk.last if n == 1 else "%s.%d" % (tid, n - 1)
             answer = await self._ask(ask, ctx, n == 1, talk, messages, sent, speaker, began)
@@ -228,7 +238,7 @@ class Agent:
             more = answer.get("more", 0)
             if last:
                 messages.append('["d",%s]' % calls_text([list(r[:3]) for r in last]))
-            if n < MAX_ROUNDS and last and (more == 2 or (more == 1 and failed)):
+            if n < _MAX_ROUNDS and last and (more == 2 or (more == 1 and failed)):
                 continue
             break
         reply = self._compose(answer.get("say"), last, failed, results)
@@ -245,7 +255,7 @@ class Agent:
         """Run what the answer calls, in order; returns this round's results."""
         last = []
         for call in calls if isinstance(calls, list) else ():
-            if len(last) == MAX_CALLS:
+            if len(last) == _MAX_CALLS:
                 break
             if isinstance(call, list) and len(call) == 2:
                 tool, args = call
@@ -284,14 +294,14 @@ class Agent:
         whole = ctx is None
         facts = False
         for _ in range(_MAX_ASKS):
-            left = DEADLINE_MS - time.ticks_diff(time.ticks_ms(), began)
+            left = _DEADLINE_MS - time.ticks_diff(time.ticks_ms(), began)
             if left <= 0:
                 break
             self._open = ask
             self._answer = None
             self._answered.clear()
             self._publish_ask(ask, ctx, turn_ctx, talk, messages, sent, speaker, whole, facts, left)
-            answer = await self._wait(min(RETRY_MS, left))
+            answer = await self._wait(min(_RETRY_MS, left))
             if answer is None:
                 continue
             if "resend" in answer:
@@ -318,44 +328,51 @@ class Agent:
             await asyncio.wait_for_ms(self._answered.wait(), ms)
         except asyncio.TimeoutError:
             return None
-        return self._answer
+        answer = self._answer
+        self._answer = None  # up to 4 KB, which the link may need before the next ask
+        return answer
 
     def _publish_ask(self, ask, ctx, turn_ctx, talk, messages, sent, speaker, whole, facts, left):
-        head = '{"id":"%s","tools":"%s"' % (ask, self._digest)
+        out = ['{"id":"%s","tools":"%s"' % (ask, self._digest)]
         if speaker:
-            head += ',"from":' + dumps(speaker)
-        if left < DEADLINE_MS - 100:
-            head += ',"ms":%d' % left
+            out.append(',"from":' + dumps(speaker))
+        if left < _DEADLINE_MS - 100:
+            out.append(',"ms":%d' % left)
         store = self.tools.kit.store
         if store.count(_FACT):
-            head += ',"mem":"%d.%d"' % (self.boot, store.writes)
+            out.append(',"mem":"%d.%d"' % (self.boot, store.writes))
             if facts:
-                head += ',"facts":' + self._facts(store)
-        new = messages if whole else messages[sent:]
+                self._add_facts(out, store)
         if not whole:
-            head += ',"ctx":"%s"' % ctx
+            out.append(',"ctx":"%s"' % ctx)
             if turn_ctx:
-                head += ',"n":%d' % len(talk.turns)
-        first = 0
+                out.append(',"n":%d' % len(talk.turns))
+        out.append(',"new":[')
+        fixed = len(out)
+        old = len(talk.turns) if whole else 0
         while True:
             # The oldest turns give way where the whole conversation does not fit.
-            old = talk.turns[first:] if whole else []
-            out = '%s,"new":[%s]}' % (head, ",".join(old + new))
-            if len(out.encode()) <= 4096 or not old:
-                break
-            first += 1
-        self.link.publish("ask", out)
+            for text in talk.turns[len(talk.turns) - old :] + messages[0 if whole else sent :]:
+                out.append(text)
+                out.append(",")
+            out[-1] = "]}"
+            if self.link.publish("ask", out) or not old:
+                return
+            old -= 1
+            del out[fixed:]
 
-    def _facts(self, store):
-        out = []
+    def _add_facts(self, out, store):
         size = 0
+        lead = ',"facts":{'
         for key in store.keys(_FACT):
             item = dumps(key) + ":" + dumps(store.get(_FACT + key))
             size += len(item)
             if size > _FACT_BYTES:
                 break
+            out.append(lead)
             out.append(item)
-        return "{" + ",".join(out) + "}"
+            lead = ","
+        out.append("}")
 
     def _take_answer(self, msg):
         aid = msg.get("id")
@@ -407,9 +424,9 @@ class Agent:
         )
 
     def publish_tools(self):
-        specs = _specs()
+        specs = lazy.load("specs")
         self.link.stream("tools", lambda: specs.chunks(self._digest), True)
-        _drop_specs()
+        lazy.drop("specs")
 
     def _points_changed(self):
         if self.tools.kit.points.version != self._state_version:
@@ -449,23 +466,21 @@ class Agent:
             return
         self._flush_events()
         now = time.ticks_ms()
+        self._mind_clock(now)
         if time.ticks_diff(now, self._state_ms) >= _STATE_EVERY_MS:
             self._state_ms = now
             if self._state_text() != self._state:
                 self._publish_state()
-            self._mind_clock(now)
 
     def _mind_clock(self, now):
         """Ask a companion, which costs nothing; where none answers, NTP, which blocks a second."""
         if clock.now() is None:
-            if self._time_id is not None and self._ntp_wait <= 0:
-                self._ntp_wait = _NTP_EVERY
-                if clock.from_ntp():
-                    self._clock_ms = now
-                    self.publish_status()
-                    return
-            self._ntp_wait -= 1
-            self.ask_time()
+            self._blind_s += 1
+            if self._blind_s % 60 == 5 and clock.from_ntp():
+                self._clock_ms = now
+                self.publish_status()
+            elif self._blind_s <= 5 or self._blind_s % 5 == 0:
+                self.ask_time()
         elif time.ticks_diff(now, self._clock_ms) > _CLOCK_EVERY_MS:
             self._clock_ms = now
             self.ask_time()
@@ -477,7 +492,7 @@ class Agent:
         fields["boot"] = self.boot
         fields["n"] = self._event_n
         self._events.append(dumps(fields))
-        if len(self._events) > MAX_EVENTS:
+        if len(self._events) > _MAX_EVENTS:
             self._events.pop(0)
             self.dropped_events += 1
         if self.link.connected:
@@ -490,17 +505,12 @@ class Agent:
             self._events.pop(0)
 
 
-def _specs():
-    from . import specs
-
-    return specs
-
-
-def _drop_specs():
-    sys.modules.pop("ganglion.specs", None)
-    package = sys.modules["ganglion"]
-    if hasattr(package, "specs"):
-        del package.specs
+def _is_utf8(view):
+    try:
+        str(view, "utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _failure(code, msg):

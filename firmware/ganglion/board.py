@@ -1,4 +1,4 @@
-"""Boot: what starts, in which order, and what a failed boot leads to.
+"""The main program: the watchdog, what the console shows, and what a failed boot leads to.
 
 A boot has failed when it ends (an exception, the watchdog) before it has run for 10 s. main.py
 counts, in RTC memory: that outlives `machine.reset()` and the watchdog and costs no flash, and
@@ -7,109 +7,72 @@ taking the power away is always a way back. Wi-Fi or a broker out of reach is no
 
 import asyncio
 import gc
-import json
 import os
-import random
 import sys
 import time
 
 import machine
+from micropython import const
 
-from .console import Console
+from . import lazy
 
-MAX_FAILED_BOOTS = 3
-HEALTHY_AFTER_S = 10
-SAFE_MODE_S = 600
-WATCHDOG_MS = 30000
-CONFIG = "/config.json"
-BOOT_COUNT = "/boot"
+_MAX_FAILED_BOOTS = const(3)
+_HEALTHY_AFTER_S = const(10)
+_WATCHDOG_MS = const(30000)
 
-# Collecting early keeps the heap in one piece; waiting until it is full does not.
-_COLLECT_EVERY_BYTES = 8192
 _MAGIC = b"GNG"  # main.py writes it, too
 # Longest time without a beat: 15 s of joining Wi-Fi, 10 s of a companion's `busy`.
-_STUCK_S = 25
-_CAUSES = {
-    machine.PWRON_RESET: "power_on",
-    machine.HARD_RESET: "reset",
-    machine.WDT_RESET: "watchdog",
-    machine.DEEPSLEEP_RESET: "deep_sleep",
-    machine.SOFT_RESET: "soft",
-}
+_STUCK_S = const(25)
 
 
-def forget_failed_boots():
+def _cause():
+    """Why the chip was reset, in a word."""
+    cause = machine.reset_cause()
+    for name in ("PWRON", "HARD", "WDT", "DEEPSLEEP", "SOFT"):
+        if cause == getattr(machine, name + "_RESET"):
+            return {"PWRON": "power_on", "HARD": "reset", "WDT": "watchdog"}.get(name, name.lower())
+    return "other"
+
+
+def _forget_failed_boots():
     machine.RTC().memory(_MAGIC + b"\0")
 
 
-def next_boot(path=BOOT_COUNT):
-    """Count this boot, on flash. Where flash takes no write, a number far ahead is as good:
-    what it must never be is one that was used before."""
-    last = 0
-    try:
-        with open(path) as f:
-            last = int(f.read())
-    except OSError:
-        pass  # the first boot
-    except ValueError:
-        last = random.getrandbits(24)
-    try:
-        with open(path + ".new", "w") as f:
-            f.write(str(last + 1))
-        os.rename(path + ".new", path)
-        return last + 1
-    except OSError:
-        return last + 2 + random.getrandbits(24)
-
-
-def load_config(path=CONFIG):
-    """The device's own settings; raises ValueError with what is wrong."""
-    try:
-        with open(path) as f:
-            config = json.load(f)
-    except OSError:
-        raise ValueError("%s is missing: provision this board" % path) from None
-    except ValueError:
-        raise ValueError("%s is not JSON" % path) from None
-    for key, kind in (("device", str), ("secret", str), ("host", str), ("port", int)):
-        if not isinstance(config.get(key), kind):
-            raise ValueError("%s: %s must be %s" % (path, key, kind.__name__))
-    return config
-
-
 class Board:
+    """What start.py fills in: `kit`, `link`, `agent`, `boot`; the first three None before."""
+
     def __init__(self):
+        self.kit = None
+        self.link = None
         self.agent = None
+        self.boot = 0
         self.problem = ""
         self._began = time.ticks_ms()
         self._up_s = 0
-        self._kit = None
-        self._link = None
-        self.boot = 0
 
     # ---- for the console
 
     def status(self):
         out = "boot %d, up %d s, %d B of memory free" % (self.boot, self.up_s(), _free())
-        if self._link:
-            out += ", link " + ("up" if self._link.connected else self._link.problem)
+        if self.link:
+            out += ", link " + ("up" if self.link.connected else self.link.problem)
         if self.problem:
             out += "\nsafe mode: " + self.problem
         return out
 
     def points(self):
-        points = self._kit.points if self._kit else None
+        points = self.kit.points if self.kit else None
         if not points or not points.names():
             return "no points"
         return "\n".join(["%s: pin %d" % (n, points.get(n)[0]) for n in points.names()])
 
     def safe_off(self):
-        forget_failed_boots()
+        _forget_failed_boots()
         self.reboot()
 
     def reboot(self):
-        if self._link:
-            self._link.close()
+        if self.link:
+            self.link.close()
         machine.reset()
 
     # ----
@@ -129,57 +92,22 @@ class Board:
             "up": self.up_s(),
             "boot": self.boot,
             "flash": s[0] * s[3],
-            "reset": _CAUSES.get(machine.reset_cause(), "other"),
+            "reset": _cause(),
         }
 
     async def run(self):
         """The agent and its link, for ever."""
-        # One after the other, from the bottom: importing peaks at twice what stays, and nested
-        # imports would add their peaks up.
-        for name in ("store", "guard", "inbox", "points", "tools", "talk", "mqtt", "link", "agent"):
-            gc.collect()
-            __import__("ganglion." + name)
-        gc.threshold(_COLLECT_EVERY_BYTES)
-        from .agent import Agent
-        from .guard import Guard
-        from .inbox import Inbox
-        from .link import Link
-        from .points import Points
-        from .store import Store
-        from .tools import Kit, Tools
-        from .wifi import Wifi
-
-        config = load_config()
-        name = config.get("board", "esp32")
-        module = __import__("boards." + name, None, None, ("NAME",))
-        store = Store()
-        self._kit = Kit(Guard(module), Points(store), store, self.health)
-        self.boot = next_boot()
-        wifi = config.get("wifi") or {}
-        link = Link(
-            config,
-            Wifi(wifi.get("ssid", ""), wifi.get("password", "")),
-            lambda: self.agent.will(),
-            lambda leaf, view: self.agent.handle(leaf, view),
-            lambda: self.agent.on_up(),
-            print,
-        )
-        self._link = link
-        cause = _CAUSES.get(machine.reset_cause(), "other")
-        agent = Agent(config["device"], self.boot, Tools(self._kit), Inbox(self.boot), link, cause)
-        self.agent = agent
-        agent.event("boot", {"reset": cause, "cut": store.cut})
-        gc.collect()
         asyncio.get_event_loop().set_exception_handler(_task_died)
-        asyncio.create_task(link.run())
-        asyncio.create_task(agent.run())
-        asyncio.create_task(Console(self).run())
-        print("ganglion: boot %d of %s, %d B free" % (self.boot, config["device"], _free()))
-        await self._watch(link, agent)
+        lazy.load("start").start(self, _cause())
+        lazy.drop("start")
+        await self._watch(self.link, self.agent)
+
+    async def run_safe(self):
+        await lazy.load("start").safe(self)
 
     async def _watch(self, link, agent):
         """Feed the watchdog only while link and agent both turn; once a second, the rest."""
-        watchdog = machine.WDT(timeout=WATCHDOG_MS)
+        watchdog = machine.WDT(timeout=_WATCHDOG_MS)
         link_beat = agent_beat = None
         link_s = agent_s = 0  # seconds since each last beat
         healthy = False
@@ -191,19 +119,10 @@ class Board:
             agent_beat = agent.beat
             if link_s < _STUCK_S and agent_s < _STUCK_S:
                 watchdog.feed()
-            if self.up_s() >= HEALTHY_AFTER_S and not healthy:
+            if self.up_s() >= _HEALTHY_AFTER_S and not healthy:
                 healthy = True
-                forget_failed_boots()
+                _forget_failed_boots()
             agent.tick()
-
-    async def run_safe(self):
-        """Safe mode: the console, and a normal boot after 10 minutes."""
-        print("ganglion: SAFE MODE. %s. 'safe off' boots normally." % self.problem)
-        asyncio.create_task(Console(self).run())
-        for _ in range(SAFE_MODE_S):
-            await asyncio.sleep(1)
-            self.up_s()
-        self.safe_off()
 
 
 def _free():
@@ -222,7 +141,7 @@ def _task_died(loop, context):
 def main(failed, why):
     """`failed` boots in a row came before this one; `why` is what the last one said."""
     board = Board()
-    if failed >= MAX_FAILED_BOOTS:
+    if failed >= _MAX_FAILED_BOOTS:
         board.problem = "%d boots failed: %s" % (failed, why or "no reason noted")
         asyncio.run(board.run_safe())
     else:

@@ -7,10 +7,11 @@ this file speaks Unix seconds, in ints: a chip's float is too short for a timest
 import time
 
 import machine
+from micropython import const
 
 _EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 # A clock that reads earlier than this has never been set: 2026-01-01T00:00:00Z.
-_OLDEST = 1767225600
+_OLDEST = const(1767225600)
 
 
 def now():

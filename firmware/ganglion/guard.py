@@ -7,8 +7,9 @@ was asked for.
 import time
 
 from machine import Pin
+from micropython import const
 
-_SETTLE_US = 20
+_SETTLE_US = const(20)
 
 
 class Refused(Exception):

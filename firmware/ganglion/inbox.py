@@ -9,16 +9,18 @@ and a busy requester takes one entry, not one a command. 96 entries of 20 bytes:
 import hashlib
 import struct
 
+from micropython import const
+
 MAX_SOURCES = 96
-MAX_RESULTS = 8
-MAX_RESULT_BYTES = 3072
-MAX_AHEAD_S = 300
+_MAX_RESULTS = const(8)
+_MAX_RESULT_BYTES = const(3072)
+_MAX_AHEAD_S = const(300)
 
 # SHA-256 of the source (8 bytes), last expiry, highest n, window: bit i stands for n - i
 _ENTRY = ">8sIII"
-_ENTRY_BYTES = 20
-_MAX_N = 0xFFFFFFFF
-_WINDOW = 32
+_ENTRY_BYTES = const(20)
+_MAX_N = const(0xFFFFFFFF)
+_WINDOW = const(32)
 _ID_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 # What `admit` says besides a refusal.
@@ -77,8 +79,8 @@ class Inbox:
             return "no_clock", "I do not know the time, so I cannot tell how old this is"
         if exp <= now:
             return "expired", "this came %d s too late" % (now - exp)
-        if exp > now + MAX_AHEAD_S:
-            return "bad_message", "exp is more than %d s ahead" % MAX_AHEAD_S
+        if exp > now + _MAX_AHEAD_S:
+            return "bad_message", "exp is more than %d s ahead" % _MAX_AHEAD_S
         source, n = _split(cid)
         key = hashlib.sha256(source.encode()).digest()[:8]
         table = self._table
@@ -113,13 +115,20 @@ class Inbox:
         return "duplicate", "this ran before; its result is no longer kept"
 
     def finish(self, cid, leaf, payload):
-        """Keep the result of a command that ran, for its doubles."""
+        """Keep the result of a command that ran, for its doubles. `payload` is a list of str."""
         if cid not in self._running:
             return
         self._running.remove(cid)
         self._results.append((cid, leaf, payload))
-        self._result_bytes += len(payload)
+        self._result_bytes += _chars(payload)
         while self._results and (
-            len(self._results) > MAX_RESULTS or self._result_bytes > MAX_RESULT_BYTES
+            len(self._results) > _MAX_RESULTS or self._result_bytes > _MAX_RESULT_BYTES
         ):
-            self._result_bytes -= len(self._results.pop(0)[2])
+            self._result_bytes -= _chars(self._results.pop(0)[2])
+
+
+def _chars(payload):
+    n = 0
+    for part in payload:
+        n += len(part)
+    return n

@@ -13,29 +13,28 @@ QoS 1 messages not yet acknowledged outlive the session and are sent again with 
 """
 
 import asyncio
-import errno
 import random
-import socket
 import time
 from asyncio import core
 
-from . import clock, mqtt
+from micropython import const
 
-KEEPALIVE_S = 30
-MAX_PAYLOAD_BYTES = 4096
-MAX_PENDING = 24
-MAX_PENDING_BYTES = 10240
+from . import lazy, mqtt
+
+_KEEPALIVE_S = const(30)
+_MAX_PAYLOAD_BYTES = const(4096)
+_MAX_PENDING = const(24)
+_MAX_PENDING_BYTES = const(8192)
 
 _LATEST = ("status", "state", "ask")
 
-_CONNECT_MS = 10000
-_ACK_MS = 10000
-_BACKOFF_FIRST_MS = 500
-_BACKOFF_MAX_MS = 30000
-_STABLE_MS = 10000
-_TICK_MS = 200
-_RESOLVE_AGAIN_AFTER = 3
-_IN_PROGRESS = (errno.EINPROGRESS, 119, 115)  # 119: lwIP on the ESP32; 115: Linux
+_CONNECT_MS = const(10000)
+_ACK_MS = const(10000)
+_BACKOFF_FIRST_MS = const(500)
+_BACKOFF_MAX_MS = const(30000)
+_STABLE_MS = const(10000)
+_TICK_MS = const(200)
+_RESOLVE_AGAIN_AFTER = const(3)
 
 
 class LinkError(Exception):
@@ -46,15 +45,12 @@ def _readable(sock):
     yield core._io_queue.queue_read(sock)
 
 
-def _writable(sock):
-    yield core._io_queue.queue_write(sock)
-
-
 class Link:
-    def __init__(self, config, wifi, will, on_message, on_up, log):
-        """`config` has device, secret, host, port and, for TLS, ca (a DER file's path)."""
+    def __init__(self, config, wlan, will, on_message, on_up, log):
+        """`config` has device, secret, host, port, wifi (ssid, password) and, for TLS, ca (a DER
+        file's path)."""
         self._config = config
-        self._wifi = wifi
+        self._wlan = wlan
         self._will = will
         self._on_message = on_message
         self._on_up = on_up
@@ -84,12 +80,11 @@ class Link:
     def publish(self, leaf, payload, retain=False):
         """Queue `gn/<device>/up/<leaf>` at QoS 1. False when the bound is reached: not sent.
 
-        `payload` is str or bytes, 4096 bytes at most. On the topics of _LATEST the newest message
-        is the one that counts: it takes the place of one that still waits, and always has room.
+        `payload` is bytes, str or a list of them, 4096 bytes at most in all. On the topics of
+        _LATEST the newest message is the one that counts: it takes the place of one that still
+        waits, and is refused only when it is too long.
         """
-        if isinstance(payload, str):
-            payload = payload.encode()
-        if len(payload) > MAX_PAYLOAD_BYTES:
+        if mqtt.size(payload) > _MAX_PAYLOAD_BYTES:
             return False
         latest = leaf in _LATEST
         if latest:
@@ -100,8 +95,8 @@ class Link:
         pid = self._next_pid()
         packet = mqtt.publish("%s/up/%s" % (self._prefix, leaf), payload, pid, retain)
         if not latest and (
-            len(self._pending) >= MAX_PENDING
-            or self._pending_bytes + len(packet) > MAX_PENDING_BYTES
+            len(self._pending) >= _MAX_PENDING
+            or self._pending_bytes + len(packet) > _MAX_PENDING_BYTES
         ):
             return False
         entry = [pid, packet, None, leaf]
@@ -131,7 +126,7 @@ class Link:
 
     def room(self):
         """True while an event may be queued without crowding out a reply."""
-        return len(self._pending) < MAX_PENDING - 8
+        return len(self._pending) < _MAX_PENDING - 8
 
     def _next_pid(self):
         while True:
@@ -177,10 +172,11 @@ class Link:
         while True:
             self.beat += 1
             try:
-                if await self._wifi.join():
-                    await self._session()
+                problem = await self._join()
+                if problem:
+                    self.problem = problem
                 else:
-                    self.problem = self._wifi.problem
+                    await self._session()
             except (OSError, LinkError, mqtt.MQTTError, MemoryError) as e:
                 self.problem = "broker %s:%s: %s" % (
                     self._config["host"],
@@ -194,6 +190,16 @@ class Link:
                 self.beat += 1
                 await asyncio.sleep_ms(min(wait, 1000))
                 wait -= 1000
+
+    async def _join(self):
+        if self._wlan.isconnected():
+            return ""
+        wifi = self._config.get("wifi") or {}
+        try:
+            module = lazy.load("wifi")
+            return await module.join(self._wlan, wifi.get("ssid", ""), wifi.get("password", ""))
+        finally:
+            lazy.drop("wifi")
 
     async def _session(self):
         self._task = asyncio.create_task(self._talk())
@@ -213,6 +219,7 @@ class Link:
             if not self.connected:
                 self._failures += 1
             self.connected = False
+            lazy.drop("mqtt_open")
             self._close()
 
     def _kill(self, why):
@@ -234,60 +241,32 @@ class Link:
                     pass
         self._sock = self._raw = None
 
-    def _resolve(self):
-        # getaddrinfo blocks for seconds when DNS is slow, so the address is kept; but not for
-        # ever, or a broker that moved would never be found again.
-        if self._address is None or self._failures >= _RESOLVE_AGAIN_AFTER:
-            self._address = socket.getaddrinfo(
-                self._config["host"], self._config["port"], 0, socket.SOCK_STREAM
-            )[0][-1]
-            self._failures = 0
-        return self._address
-
     async def _open(self):
-        address = self._resolve()
-        raw = self._raw = socket.socket()
-        raw.setblocking(False)
-        raw.setsockopt(6, 1, 1)  # IPPROTO_TCP, TCP_NODELAY
         try:
-            raw.connect(address)
-        except OSError as e:
-            if e.errno not in _IN_PROGRESS:
-                raise
-        await _writable(raw)
-        ca = self._config.get("ca")
-        if not ca:
-            self._sock = raw
-            return
-        # A certificate's dates are checked: no clock, no handshake.
-        if clock.now() is None and not clock.from_ntp():
-            raise LinkError("TLS needs the time, and NTP does not answer")
-        try:
-            import ssl
-        except ImportError:
-            import tls as ssl  # the Unix port has no ssl.py
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        with open(ca, "rb") as f:
-            context.load_verify_locations(f.read())
-        context.verify_mode = ssl.CERT_REQUIRED
-        self._sock = context.wrap_socket(
-            raw, server_hostname=self._config["host"], do_handshake_on_connect=False
-        )
+            dial = lazy.load("dial")
+            # Resolving blocks for seconds when DNS is slow, so the address is kept; but not for
+            # ever, or a broker that moved would never be found again.
+            if self._address is None or self._failures >= _RESOLVE_AGAIN_AFTER:
+                self._address = dial.resolve(self._config)
+                self._failures = 0
+            self._sock, self._raw = await dial.dial(self._config, self._address)
+        finally:
+            lazy.drop("dial")
 
     async def _talk(self):
         await self._open()
         config = self._config
-        decoder = self._decoder = mqtt.Decoder(MAX_PAYLOAD_BYTES)
+        decoder = self._decoder = mqtt.Decoder(_MAX_PAYLOAD_BYTES)
         self._rx = self._tx = time.ticks_ms()
         self._ping = 0
         self._refused = False
         will = self._will()
         self._write(
-            mqtt.connect(
+            lazy.load("mqtt_open").connect(
                 config["device"],
                 config["device"],
                 config["secret"],
-                KEEPALIVE_S,
+                _KEEPALIVE_S,
                 self._prefix + "/up/status",
                 will,
             )
@@ -336,19 +315,21 @@ class Link:
         elif kind == mqtt.CONNACK:
             self._connack(body)
         elif kind == mqtt.SUBACK:
-            if len(body) < 3 or body[2] > 2:
-                raise LinkError("the broker refused the subscription")
-            self._up()
+            self._suback(body)
 
     def _connack(self, body):
-        if len(body) < 2:
-            raise mqtt.MQTTError("short CONNACK")
-        code = body[1]
-        if code:
-            self._refused = code in (2, 4, 5)
-            why = mqtt.REFUSED[code] if code < len(mqtt.REFUSED) else "code %d" % code
+        why, lasts = lazy.load("mqtt_open").refusal(body)
+        if why:
+            self._refused = lasts
             raise LinkError("refused: " + why)
-        self._write(mqtt.subscribe(self._next_pid(), self._prefix + "/down/+"))
+        self._write(lazy.load("mqtt_open").subscribe(self._next_pid(), self._prefix + "/down/+"))
+
+    def _suback(self, body):
+        granted = lazy.load("mqtt_open").granted(body)
+        lazy.drop("mqtt_open")
+        if not granted:
+            raise LinkError("the broker refused the subscription")
+        self._up()
 
     def _up(self):
         self.connected = True
@@ -372,15 +353,15 @@ class Link:
                 self._flush_if_open()
                 continue
             self._flush()
-            if not self._wifi.connected():
+            if not self._wlan.isconnected():
                 self._kill("Wi-Fi is gone")
             elif self._ping and time.ticks_diff(now, self._ping) > _ACK_MS:
                 self._kill("no answer to a ping")
             elif self._overdue(now):
                 self._kill("no acknowledgement after %d s" % (_ACK_MS // 1000))
             elif not self._ping and (
-                time.ticks_diff(now, self._tx) > KEEPALIVE_S * 500
-                or time.ticks_diff(now, self._rx) > KEEPALIVE_S * 500
+                time.ticks_diff(now, self._tx) > _KEEPALIVE_S * 500
+                or time.ticks_diff(now, self._rx) > _KEEPALIVE_S * 500
             ):
                 self._ping = now or 1
                 self._write(mqtt.PINGREQ_PACKET)

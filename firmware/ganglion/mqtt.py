@@ -1,5 +1,7 @@
 """MQTT 3.1.1 packets to bytes and back, with no socket in sight (sans-IO).
 
+Those that open a session are in mqtt_open.py.
+
 Written from the OASIS standard "MQTT Version 3.1.1"; section numbers in the comments are
 its own. Runs unchanged on MicroPython and CPython, so that both test it.
 """
@@ -22,25 +24,17 @@ PINGREQ_PACKET = b"\xc0\x00"
 DISCONNECT_PACKET = b"\xe0\x00"
 
 _FIRST_BUFFER = const(512)
+_PIECE = const(128)  # characters, of a payload on its way into a packet
 # Room beside the payload: fixed header (5), topic length (2), topic (96), packet id (2).
 _HEAD_ROOM = const(105)
-
-# CONNACK return codes, section 3.2.2.3.
-REFUSED = (
-    "",
-    "the broker does not speak MQTT 3.1.1",
-    "the broker refused the client id",
-    "the broker is unavailable",
-    "wrong user name or password",
-    "not authorised",
-)
 
 
 class MQTTError(Exception):
     """The other end broke the protocol; the connection cannot go on."""
 
 
-def _string(out, text):
+def append_string(out, text):
+    """Length and text, as section 1.5.3 has them."""
     data = text.encode() if isinstance(text, str) else text
     out.append(len(data) >> 8)
     out.append(len(data) & 255)
@@ -58,42 +52,46 @@ def _head(kind_flags, length):
             return out
 
 
-def _packet(kind_flags, body):
+def packet(kind_flags, body):
+    """Any packet, from its first byte and all behind its length."""
     out = _head(kind_flags, len(body))
     out.extend(body)
     return out
 
 
-def connect(client_id, user, password, keepalive_s, will_topic, will_payload):
-    """CONNECT with a clean session and a retained QoS 1 will; returns a bytearray."""
-    body = bytearray(b"\x00\x04MQTT\x04")
-    # user name, password, will retain, will QoS 1, will, clean session: section 3.1.2.3
-    body.append(0x80 | 0x40 | 0x20 | 0x08 | 0x04 | 0x02)
-    body.append(keepalive_s >> 8)
-    body.append(keepalive_s & 255)
-    for text in (client_id, will_topic, will_payload, user, password):
-        _string(body, text)
-    return _packet(0x10, body)
+def _pieces(payload):
+    """The bytes of a payload, a little at a time: a heap of 96 KiB has no room for two of it."""
+    for part in payload if isinstance(payload, (list, tuple)) else (payload,):
+        if isinstance(part, str):
+            for at in range(0, len(part), _PIECE):
+                yield part[at : at + _PIECE].encode()
+        else:
+            yield part
 
 
-def subscribe(pid, topic):
-    """SUBSCRIBE to one topic filter at QoS 1."""
-    body = bytearray((pid >> 8, pid & 255))
-    _string(body, topic)
-    body.append(1)
-    return _packet(0x82, body)
+def size(payload):
+    """Bytes of a payload: bytes, str, or a list of them."""
+    n = 0
+    for piece in _pieces(payload):
+        n += len(piece)
+    return n
 
 
 def publish(topic, payload, pid=0, retain=False):
     """PUBLISH; QoS 1 when `pid` (1..65535) is given, QoS 0 otherwise.
 
-    `payload` is bytes or str. The result is one buffer, for one write: several small writes
-    cost 24 to 44 ms each with Nagle's algorithm in the way.
+    `payload` is bytes, str, or a list of them. The result is one buffer, for one write: several
+    small writes cost 24 to 44 ms each with Nagle's algorithm in the way.
     """
-    if isinstance(payload, str):
-        payload = payload.encode()
-    out = publish_head(topic, len(payload), pid, retain)
-    out.extend(payload)
+    n = size(payload)
+    head = publish_head(topic, n, pid, retain)
+    at = len(head)
+    out = bytearray(at + n)
+    out[:at] = head
+    for piece in _pieces(payload):
+        end = at + len(piece)
+        out[at:end] = piece
+        at = end
     return out
 
 
@@ -104,7 +102,7 @@ def publish_head(topic, length, pid=0, retain=False):
         0x30 | (2 if pid else 0) | (1 if retain else 0),
         2 + len(topic) + (2 if pid else 0) + length,
     )
-    _string(out, topic)
+    append_string(out, topic)
     if pid:
         out.append(pid >> 8)
         out.append(pid & 255)

@@ -1,7 +1,9 @@
 """Points: names that people give to pins. Kept on flash, a copy of the table in RAM."""
 
+from micropython import const
+
 MAX_POINTS = 64
-MAX_NAME_BYTES = 24
+_MAX_NAME_BYTES = const(24)
 
 _PREFIX = "p:"
 

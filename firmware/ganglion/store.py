@@ -14,12 +14,14 @@ import json
 import os
 import struct
 
+from micropython import const
+
 _HEAD = ">HI"
-_HEAD_BYTES = 6
-MAX_RECORD_BYTES = 1024
-MAX_LOG_BYTES = 65536
+_HEAD_BYTES = const(6)
+_MAX_RECORD_BYTES = const(1024)
+_MAX_LOG_BYTES = const(65536)
 # Below this a compaction saves less than it wears.
-_COMPACT_FROM_BYTES = 8192
+_COMPACT_FROM_BYTES = const(8192)
 
 
 class StoreFull(Exception):
@@ -74,7 +76,7 @@ class Store:
         if len(head) < _HEAD_BYTES:
             return None
         n, crc = struct.unpack(_HEAD, head)
-        if n > MAX_RECORD_BYTES:
+        if n > _MAX_RECORD_BYTES:
             return None
         body = f.read(n)
         if len(body) < n or binascii.crc32(body) != crc:
@@ -126,18 +128,18 @@ class Store:
 
     def _append(self, key, text, alive):
         body = text.encode()
-        if len(body) > MAX_RECORD_BYTES:
-            raise StoreFull("a record may have %d bytes" % MAX_RECORD_BYTES)
+        if len(body) > _MAX_RECORD_BYTES:
+            raise StoreFull("a record may have %d bytes" % _MAX_RECORD_BYTES)
         if self._bad_tail and not self._compact():
             raise StoreFull("flash is full")  # behind a bad record nothing would be found again
         n = _HEAD_BYTES + len(body)
         garbage = self._size - self._live
-        if self._size + n > MAX_LOG_BYTES or (
+        if self._size + n > _MAX_LOG_BYTES or (
             self._size > _COMPACT_FROM_BYTES and garbage > self._live
         ):
             self._compact()
-            if self._size + n > MAX_LOG_BYTES:
-                raise StoreFull("the log may have %d bytes" % MAX_LOG_BYTES)
+            if self._size + n > _MAX_LOG_BYTES:
+                raise StoreFull("the log may have %d bytes" % _MAX_LOG_BYTES)
         record = struct.pack(_HEAD, len(body), binascii.crc32(body)) + body
         try:
             self._write(record)

@@ -6,11 +6,13 @@ messages joined by commas. Text, not objects: it is a third of the size in the h
 
 import json
 
-MAX_SPEAKERS = 4
-MAX_TURNS = 6
-MAX_BYTES = 2048
+from micropython import const
+
+_MAX_SPEAKERS = const(4)
+_MAX_TURNS = const(6)
+_MAX_BYTES = const(2048)  # of one speaker, and of all the others together
 # What the receipts of one round may take in a message.
-_MAX_CALLS_BYTES = 1800
+_MAX_CALLS_BYTES = const(1800)
 
 
 def dumps(obj):
@@ -41,12 +43,13 @@ class Conversation:
         self.last = None
         self.turns = []
 
+    def size(self):
+        return sum([len(t) for t in self.turns])
+
     def add(self, turn_id, messages):
         self.turns.append(",".join(messages))
         self.last = turn_id
-        while self.turns and (
-            len(self.turns) > MAX_TURNS or sum([len(t) for t in self.turns]) > MAX_BYTES
-        ):
+        while self.turns and (len(self.turns) > _MAX_TURNS or self.size() > _MAX_BYTES):
             self.turns.pop(0)
 
 
@@ -55,11 +58,16 @@ class Conversations:
         self._of = []  # [speaker, Conversation], oldest use first
 
     def of(self, speaker):
-        for at in range(len(self._of)):
-            if self._of[at][0] == speaker:
-                self._of.append(self._of.pop(at))
-                return self._of[-1][1]
-        if len(self._of) >= MAX_SPEAKERS:
-            self._of.pop(0)
-        self._of.append((speaker, Conversation()))
-        return self._of[-1][1]
+        """A speaker's conversation; who was silent longest is forgotten to make room."""
+        mine = (speaker, Conversation())
+        others = []
+        for pair in self._of:
+            if pair[0] == speaker:
+                mine = pair
+            else:
+                others.append(pair)
+        while len(others) >= _MAX_SPEAKERS or sum([p[1].size() for p in others]) > _MAX_BYTES:
+            others.pop(0)
+        others.append(mine)
+        self._of = others
+        return mine[1]

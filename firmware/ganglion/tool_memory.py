@@ -1,11 +1,13 @@
 """Facts: short things a person wants remembered, on flash."""
 
+from micropython import const
+
 from .tools import ToolError
 
-MAX_FACTS = 64
+_MAX_FACTS = const(64)
 PREFIX = "m:"
 # What one listing may hold, so that its reply fits a message.
-_LIST_BYTES = 1024
+_LIST_BYTES = const(1024)
 
 SPECS = (
     (
@@ -27,8 +29,8 @@ def call(kit, name, args):
         return _list(store)
     key = args["key"]
     if name == "memory_set":
-        if store.get(PREFIX + key) is None and store.count(PREFIX) >= MAX_FACTS:
-            raise ToolError("full", "I remember %d facts already; delete one" % MAX_FACTS)
+        if store.get(PREFIX + key) is None and store.count(PREFIX) >= _MAX_FACTS:
+            raise ToolError("full", "I remember %d facts already; delete one" % _MAX_FACTS)
         store.set(PREFIX + key, args["value"])
         return {"key": key, "value": store.get(PREFIX + key)}
     value = store.get(PREFIX + key)

@@ -20,8 +20,8 @@ Only the GPIO family stays in the heap. The others are loaded for a call and dro
 """
 
 import gc
-import sys
 
+from . import lazy
 from .guard import Refused
 from .store import StoreFull
 
@@ -64,18 +64,13 @@ class Kit:
 
 def load(family):
     """The module of a tool family."""
-    return __import__("ganglion.tool_" + family, None, None, ("SPECS",))
+    return lazy.load("tool_" + family)
 
 
 def drop(family):
     """Let a family's memory go, unless it is one that stays."""
     if family != _STAYS:
-        name = "tool_" + family
-        sys.modules.pop("ganglion." + name, None)
-        # The package keeps a reference of its own.
-        package = sys.modules["ganglion"]
-        if hasattr(package, name):
-            delattr(package, name)
+        lazy.drop("tool_" + family)
 
 
 def family_of(tool):

@@ -244,12 +244,12 @@ class Board:
             return None
 
     def online(self, after: int = 0, seconds: float = 30) -> int:
-        """Wait until it is online in a boot later than `after`; returns that boot."""
+        """Wait until it is online, and knows the time, in a boot later than `after`; that boot."""
 
         def probe() -> int | None:
             for s in reversed(self.system.tap.of("status")):
                 if s["boot"] > after:
-                    return s["boot"] if s["online"] else None
+                    return s["boot"] if s["online"] and s["clock"] else None
             return None
 
         try:

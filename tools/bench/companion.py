@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import uvloop
 
 from tools.bench import load
 from tools.bench.report import Figures, percentile
@@ -51,24 +52,12 @@ def _one(
     credentials: list[tuple[str, str]],
     specs: list[dict[str, object]],
     seconds: float,
-) -> tuple[load.Tally, float, float]:
-    """Tally, seconds it took and CPU seconds the worker spent meanwhile."""
-    before = [0.0]
-
-    def cpu() -> float:
+) -> load.Tally:
+    def cpu_seconds() -> float:
         times = worker.cpu_times()
         return float(times.user + times.system)
 
-    def started() -> None:
-        before[0] = cpu()
-
-    async def go() -> tuple[load.Tally, float]:
-        return await load.run("127.0.0.1", broker.port, credentials, specs, seconds, started)
-
-    import uvloop
-
-    tally, took = uvloop.run(go())
-    return tally, took, cpu() - before[0]
+    return uvloop.run(load.run("127.0.0.1", broker.port, credentials, specs, seconds, cpu_seconds))
 
 
 def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures:
@@ -84,13 +73,15 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
 
             def measure(prefix: str, worker: psutil.Process) -> None:
                 for n in devices:
-                    tally, took, cpu = _one(broker, worker, credentials[:n], specs, seconds)
+                    tally = _one(broker, worker, credentials[:n], specs, seconds)
                     count = len(tally.latencies)
                     if tally.refused:
                         raise Problem(f"{prefix}: {tally.refused} of {count} answers were errors")
-                    rate = count / took
+                    rate = count / tally.took_s
                     figures[f"{prefix}_requests_per_s_at_{n}"] = rate
-                    figures[f"{prefix}_cpu_ms_per_request_at_{n}"] = cpu * 1000 / max(count, 1)
+                    figures[f"{prefix}_cpu_ms_per_request_at_{n}"] = (
+                        1000 * tally.cpu_s / max(count, 1)
+                    )
                     figures[f"{prefix}_p50_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.5)
                     figures[f"{prefix}_p99_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.99)
                     print(f"  {prefix}: {n} devices, {rate:,.0f} requests/s", file=sys.stderr)
@@ -105,7 +96,7 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
                 measure("echo", worker)
             home = folder / "home"
             command = [sys.executable, "-m", "tools.cli", "serve", "--broker", url("companion")]
-            command += ["--port", "0", "--home", str(home)]
+            command += ["--home", str(home)]
             run_file = home / "run.json"
             with _worker(command, run_file.exists, folder / "companion.log") as worker:
                 idle = worker.memory_info().rss / 1e6

@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,29 +90,41 @@ async def _turns(folder: Path, heap_kib: int, firmware: Path, turns: int, limit_
         stack.callback(greedy.close)
         config = BoardConfig(broker.add(_DEVICE), "127.0.0.1", broker.port)
         board = VirtualBoard(folder, _DEVICE, config, firmware=firmware, heap_kib=heap_kib)
-        async with board, asyncio.timeout(limit_s):
+        with _shown(board):
+            async with board, asyncio.timeout(limit_s):
+                await _talk(board, greedy, turns)
+        return board.serial.since(0)
 
-            async def until(what: str, n: int) -> None:
-                while getattr(greedy, what) < n:
-                    if board.boots > 1:
-                        raise TimeoutError("it started again")
-                    await asyncio.sleep(0.005)
 
-            await until("boot", 1)
-            await asyncio.sleep(0.3)  # the clock
-            for n in range(8):
-                greedy.command("do", tool="memory_set", args={"key": f"k{n}", "value": "v" * 180})
-                greedy.command("do", tool="point_set", args={"name": f"lamp {n}", "pin": 5})
-            for n in range(turns):
-                greedy.command("say", text="turn on the lights in the kitchen, " * 4)
-                await until("replies", n + 1)
-            await asyncio.sleep(0.1)
-            return board.serial.since(0)
+async def _talk(board: VirtualBoard, greedy: _Greedy, turns: int) -> None:
+    async def until(what: str, n: int) -> None:
+        while getattr(greedy, what) < n:
+            if board.boots > 1:
+                raise TimeoutError("it started again")
+            await asyncio.sleep(0.005)
+
+    await until("boot", 1)
+    await asyncio.sleep(0.3)  # the clock
+    for n in range(8):
+        greedy.command("do", tool="memory_set", args={"key": f"k{n}", "value": "v" * 180})
+        greedy.command("do", tool="point_set", args={"name": f"lamp {n}", "pin": 5})
+    for n in range(turns):
+        greedy.command("say", text="turn on the lights in the kitchen, " * 4)
+        await until("replies", n + 1)
+    await asyncio.sleep(1.5)  # it says once a second what stays
 
 
 def _run(heap_kib: int, firmware: Path, turns: int, limit_s: float = 30) -> str:
     with tempfile.TemporaryDirectory(prefix="gn-heap-") as name:
         return asyncio.run(_turns(Path(name), heap_kib, firmware, turns, limit_s))
+
+
+@contextlib.contextmanager
+def _shown(board: VirtualBoard) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}\n{board.serial.since(0)[-2000:]}") from None
 
 
 def _enough(heap_kib: int) -> bool:

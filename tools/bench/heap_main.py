@@ -2,7 +2,14 @@
 # where most is alive: as a packet is written, as an answer is taken, as a tool runs.
 import gc
 
-from ganglion import agent, link, tools
+from ganglion import lazy
+
+# In the order of start.py, since what is imported out of order peaks higher.
+for name in lazy.load("start").ORDER:
+    gc.collect()
+    __import__("ganglion." + name)
+lazy.drop("start")
+from ganglion import agent, link, tools  # noqa: E402
 
 peak = 0
 
@@ -28,23 +35,19 @@ def watched(cls, name):
     setattr(cls, name, with_probe)
 
 
-watched(link.Link, "_write")
-watched(agent.Agent, "_take_answer")
+watched(link.Link, "publish")
+watched(agent.Agent, "handle")
 watched(tools.Tools, "run")
-reply = agent.Agent._send_reply
+tick = agent.Agent.tick
 
 
-def send_reply(self, *args):
-    reply(self, *args)
-    print("@retained", retained())
-
-
-def retained():
+def tick_and_tell(self):
+    tick(self)
     gc.collect()
-    return gc.mem_alloc()
+    print("@retained", gc.mem_alloc())
 
 
-agent.Agent._send_reply = send_reply
+agent.Agent.tick = tick_and_tell
 del watched
 
 from ganglion import board  # noqa: E402

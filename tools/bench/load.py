@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import struct
 import time
 from collections.abc import Callable
@@ -58,9 +59,13 @@ def publish(name: str, payload: bytes, pid: int, *, retain: bool = False) -> byt
 class Tally:
     """What one run measured. Latencies in seconds, from sending an ask to its answer."""
 
+    # A companion answers a doubled ask from its memory, so no two runs may share ids.
+    run: str = field(default_factory=lambda: secrets.token_hex(3))
     latencies: list[float] = field(default_factory=list)
     sent: int = 0
     refused: int = 0  # answers that were an error: a fast refusal is no answer
+    took_s: float = 0.0
+    cpu_s: float = 0.0  # what the worker spent meanwhile
 
 
 class SimulatedDevice(asyncio.Protocol):
@@ -103,7 +108,7 @@ class SimulatedDevice(asyncio.Protocol):
         text = SENTENCES[self._n % len(SENTENCES)]
         self._n += 1
         payload = json.dumps(
-            {"id": f"b{self._n:x}.1", "tools": TOOLS_HASH, "new": [["u", text]]},
+            {"id": f"{self._tally.run}-{self._n:x}.1", "tools": TOOLS_HASH, "new": [["u", text]]},
             separators=(",", ":"),
         )
         self._sent_at = time.perf_counter()
@@ -191,21 +196,21 @@ async def run(
     credentials: list[tuple[str, str]],
     specs: list[dict[str, object]],
     seconds: float,
-    started: Callable[[], None],
-) -> tuple[Tally, float]:
-    """Every device asks as fast as it is answered for `seconds`; returns the tally and the time.
+    cpu_seconds: Callable[[], float],
+) -> Tally:
+    """Every device asks as fast as it is answered, for `seconds`.
 
-    `started` is called when all devices are connected and have announced themselves.
+    `cpu_seconds` is read when all devices are connected and known, and again at the end.
     """
     loop = asyncio.get_running_loop()
     tally = Tally()
-    until = float("inf")
+    going = True
     devices = []
     for offset, (device, secret) in enumerate(credentials):
         announce = announcement(device, specs)
         _, protocol = await loop.create_connection(
             lambda d=device, s=secret, a=announce, o=offset: SimulatedDevice(  # type: ignore[misc]
-                d, s, a, tally, lambda: time.perf_counter() < until, o * 7
+                d, s, a, tally, lambda: going, o * 7
             ),
             host,
             port,
@@ -214,17 +219,15 @@ async def run(
         await asyncio.wait_for(protocol.ready, 30)
     # The announcements have to reach the worker before the first ask is timed.
     await asyncio.sleep(0.5 + len(devices) / 1000)
-    started()
-    began = time.perf_counter()
-    until = began + seconds
+    cpu, began = cpu_seconds(), time.perf_counter()
     for protocol in devices:
         protocol.ask()
-    while time.perf_counter() < until:
-        await asyncio.sleep(0.05)
-    took = time.perf_counter() - began
-    answered = len(tally.latencies)
-    tally.latencies = tally.latencies[:answered]
+    await asyncio.sleep(seconds)
+    going = False
+    tally.took_s, tally.cpu_s = time.perf_counter() - began, cpu_seconds() - cpu
+    in_time = list(tally.latencies)
     await asyncio.sleep(0.5)
+    tally.latencies = in_time
     for protocol in devices:
         protocol.close()
-    return tally, took
+    return tally

@@ -16,9 +16,9 @@ from typing import TypeVar
 from tools import children
 from tools.bench.report import Figures, median, percentile
 from tools.client import Client
-from tools.control import Control
 from tools.problem import Problem
 from tools.state import Home
+from tools.vboard.control import SyncBoardControl
 
 TURNS = 300
 BOOTS = 5
@@ -32,7 +32,7 @@ class Running:
     """A companion with its own broker, and one virtual board, as processes."""
 
     client: Client
-    control: Control
+    control: SyncBoardControl
 
     def boot(self) -> int:
         """Boot counter of the board, 0 while it is away."""
@@ -71,7 +71,7 @@ def system(*board_options: str) -> Iterator[Running]:
             stack.callback(children.stop, process, 5.0)
             return process
 
-        child("serve", "--port", "0")
+        child("serve")
 
         def client() -> Client | None:
             try:
@@ -80,17 +80,19 @@ def system(*board_options: str) -> Iterator[Running]:
             except Problem:
                 return None
 
-        running = Running(
-            wait(client, "the companion"), Control(home.board(DEVICE) / "control.sock")
-        )
+        companion = wait(client, "the companion")
         board = child("board", "--device", DEVICE, *board_options)
 
-        def online() -> int:
+        def control() -> SyncBoardControl | None:
             if board.poll() is not None:
                 raise Problem((folder / "board.log").read_text()[-2000:])
-            return running.boot()
+            try:
+                return SyncBoardControl.of(home.board(DEVICE))
+            except OSError:
+                return None
 
-        wait(online, "the board")
+        running = Running(companion, stack.enter_context(wait(control, "the board's socket")))
+        wait(running.boot, "the board")
         yield running
 
 
@@ -119,10 +121,10 @@ def run(turns: int = TURNS, boots: int = BOOTS) -> Figures:
         boot_ms = []
         for _ in range(boots):
             boot = running.boot()
-            running.control.ask("power", on=False)
+            running.control.call("power", on=False)
             wait(lambda: running.boot() == 0, "the board's will")
             began = time.perf_counter()
-            running.control.ask("power", on=True)
+            running.control.call("power", on=True)
             wait(lambda b=boot: running.boot() > b, "the next boot")  # type: ignore[misc]
             boot_ms.append(1000 * (time.perf_counter() - began))
         figures["boot_ms"] = median(boot_ms)

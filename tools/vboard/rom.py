@@ -22,7 +22,7 @@ _FILE = 5
 
 def standins_image() -> Path:
     """The image of the stand-ins, built when one has changed. Raises BuildError."""
-    build = build_firmware(_STANDINS, BUILD / "standins")
+    build = build_firmware(_STANDINS, BUILD / "standins", interface=True)
     image = romfs({name: (build.root / name).read_bytes() for name in build.files})
     path = BUILD / "standins.romfs"
     if not path.exists() or path.read_bytes() != image:

@@ -24,8 +24,10 @@ class Wire:
         self.problem = "away"
 
     def publish(self, leaf, payload, retain=False):
-        assert len(payload.encode()) <= 4096
-        self.sent.append((leaf, json.loads(payload), retain))
+        text = payload if isinstance(payload, str) else "".join(payload)
+        if len(text.encode()) > 4096:
+            return False
+        self.sent.append((leaf, json.loads(text), retain))
         return True
 
     def stream(self, leaf, chunks, retain=False):

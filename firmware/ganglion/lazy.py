@@ -1,0 +1,18 @@
+"""Modules that are loaded for a use and dropped after it: what is rare, or runs once, must not
+cost what every turn needs. Loading one takes some milliseconds of flash reads."""
+
+import sys
+
+
+def load(name):
+    """The module `ganglion.<name>`."""
+    return __import__("ganglion." + name, None, None, (name,))
+
+
+def drop(name):
+    """Let its memory go once nobody uses it any more."""
+    sys.modules.pop("ganglion." + name, None)
+    # The package keeps a reference of its own.
+    package = sys.modules["ganglion"]
+    if hasattr(package, name):
+        delattr(package, name)

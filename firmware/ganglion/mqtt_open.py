@@ -1,0 +1,47 @@
+"""The MQTT packets that open a session, to bytes and back; the rest is in mqtt.py."""
+
+from .mqtt import MQTTError, append_string, packet
+
+# CONNACK return codes, section 3.2.2.3.
+_REFUSED = (
+    "",
+    "the broker does not speak MQTT 3.1.1",
+    "the broker refused the client id",
+    "the broker is unavailable",
+    "wrong user name or password",
+    "not authorised",
+)
+
+
+def connect(client_id, user, password, keepalive_s, will_topic, will_payload):
+    """CONNECT with a clean session and a retained QoS 1 will; returns a bytearray."""
+    body = bytearray(b"\x00\x04MQTT\x04")
+    # user name, password, will retain, will QoS 1, will, clean session: section 3.1.2.3
+    body.append(0x80 | 0x40 | 0x20 | 0x08 | 0x04 | 0x02)
+    body.append(keepalive_s >> 8)
+    body.append(keepalive_s & 255)
+    for text in (client_id, will_topic, will_payload, user, password):
+        append_string(body, text)
+    return packet(0x10, body)
+
+
+def subscribe(pid, topic):
+    """SUBSCRIBE to one topic filter at QoS 1."""
+    body = bytearray((pid >> 8, pid & 255))
+    append_string(body, topic)
+    body.append(1)
+    return packet(0x82, body)
+
+
+def refusal(body):
+    """What a CONNACK says: `("", False)` when accepted, else why and whether it will last."""
+    if len(body) < 2:
+        raise MQTTError("short CONNACK")
+    code = body[1]
+    why = _REFUSED[code] if code < len(_REFUSED) else "code %d" % code
+    return why, code in (2, 4, 5)
+
+
+def granted(body):
+    """Whether a SUBACK grants the subscription."""
+    return len(body) > 2 and body[2] <= 2

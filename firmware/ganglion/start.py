@@ -1,0 +1,105 @@
+"""Puts the parts together at boot; dropped when they run. Safe mode is here, too."""
+
+import asyncio
+import gc
+import json
+import os
+import random
+
+import network
+from micropython import const
+
+_CONFIG = "/config.json"
+_BOOT_COUNT = "/boot"
+_SAFE_MODE_S = const(600)
+# Collecting early keeps the heap in one piece; waiting until it is full does not.
+_COLLECT_EVERY_BYTES = const(8192)
+# One after the other, from the bottom: importing peaks at twice what stays, and nested imports
+# would add their peaks up.
+ORDER = ("store", "guard", "inbox", "points", "tools", "talk", "mqtt", "link", "agent", "console")
+
+
+def next_boot(path=_BOOT_COUNT):
+    """Count this boot, on flash. Where flash takes no write, a number far ahead is as good:
+    what it must never be is one that was used before."""
+    last = 0
+    try:
+        with open(path) as f:
+            last = int(f.read())
+    except OSError:
+        pass  # the first boot
+    except ValueError:
+        last = random.getrandbits(24)
+    try:
+        with open(path + ".new", "w") as f:
+            f.write(str(last + 1))
+        os.rename(path + ".new", path)
+        return last + 1
+    except OSError:
+        return last + 2 + random.getrandbits(24)
+
+
+def load_config(path=_CONFIG):
+    """The device's own settings; raises ValueError with what is wrong."""
+    try:
+        with open(path) as f:
+            config = json.load(f)
+    except OSError:
+        raise ValueError("%s is missing: provision this board" % path) from None
+    except ValueError:
+        raise ValueError("%s is not JSON" % path) from None
+    for key, kind in (("device", str), ("secret", str), ("host", str), ("port", int)):
+        if not isinstance(config.get(key), kind):
+            raise ValueError("%s: %s must be %s" % (path, key, kind.__name__))
+    return config
+
+
+def start(board, cause):
+    """Build everything and start its tasks; `cause` is the reason of the reset, in a word."""
+    for name in ORDER:
+        gc.collect()
+        __import__("ganglion." + name)
+    gc.threshold(_COLLECT_EVERY_BYTES)
+    from . import console
+    from .agent import Agent
+    from .guard import Guard
+    from .inbox import Inbox
+    from .link import Link
+    from .points import Points
+    from .store import Store
+    from .tools import Kit, Tools
+
+    config = load_config()
+    pins = __import__("boards." + config.get("board", "esp32"), None, None, ("NAME",))
+    store = Store()
+    board.kit = Kit(Guard(pins), Points(store), store, board.health)
+    board.boot = next_boot()
+    board.link = link = Link(
+        config,
+        network.WLAN(network.STA_IF),
+        lambda: board.agent.will(),
+        lambda leaf, view: board.agent.handle(leaf, view),
+        lambda: board.agent.on_up(),
+        print,
+    )
+    board.agent = agent = Agent(
+        config["device"], board.boot, Tools(board.kit), Inbox(board.boot), link, cause
+    )
+    agent.event("boot", {"reset": cause, "cut": store.cut})
+    gc.collect()
+    asyncio.create_task(link.run())
+    asyncio.create_task(agent.run())
+    asyncio.create_task(console.run(board))
+    print("ganglion: boot %d of %s, %d B free" % (board.boot, config["device"], gc.mem_free()))
+
+
+async def safe(board):
+    """Safe mode: the console, and a normal boot after 10 minutes."""
+    from . import console
+
+    print("ganglion: SAFE MODE. %s. 'safe off' boots normally." % board.problem)
+    asyncio.create_task(console.run(board))
+    for _ in range(_SAFE_MODE_S):
+        await asyncio.sleep(1)
+        board.up_s()
+    board.safe_off()
