@@ -15,10 +15,13 @@ def firmware_specs() -> list[dict[str, object]]:
     stub = types.ModuleType("machine")
     stub.Pin = None  # type: ignore[attr-defined]
     sys.modules.setdefault("machine", stub)
+    const = types.ModuleType("micropython")
+    const.const = lambda value: value  # type: ignore[attr-defined]
+    sys.modules.setdefault("micropython", const)
     sys.path.insert(0, str(ROOT / "firmware"))
     try:
-        text = importlib.import_module("ganglion.specs").text()
+        text = "".join(importlib.import_module("ganglion.specs").chunks("bench"))
     finally:
         sys.path.remove(str(ROOT / "firmware"))
-    specs: list[dict[str, object]] = json.loads(text)
+    specs: list[dict[str, object]] = json.loads(text)["specs"]
     return specs

@@ -122,7 +122,6 @@ def run(turns: int = TURNS, boots: int = BOOTS) -> Figures:
         for _ in range(boots):
             boot = running.boot()
             running.control.call("power", on=False)
-            wait(lambda: running.boot() == 0, "the board's will")
             began = time.perf_counter()
             running.control.call("power", on=True)
             wait(lambda b=boot: running.boot() > b, "the next boot")  # type: ignore[misc]
