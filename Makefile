@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ganglion-setup
 
-.PHONY: help setup demo test test-slow lint bench clean
+.PHONY: help setup ready demo test test-slow lint bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,27 +16,30 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "Ganglion needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 	  || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "setup: installing the pinned dependencies into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo "setup: installing the pinned dependencies into $(VENV), about a minute" >&2
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 setup: $(STAMP)  ## .venv with pinned dependencies, MicroPython and mosquitto under .cache
 	@$(BIN)/python -m tools.runtime
 
-demo: setup  ## chat with a virtual board (SAY="a; b" runs sentences, JSON=1 prints objects)
+ready: $(STAMP)
+	@$(BIN)/python -m tools.runtime --quiet
+
+demo: ready  ## chat with a virtual board (SAY="a; b" runs sentences, JSON=1 prints objects)
 	@SAY='$(subst ','\'',$(SAY))' JSON='$(JSON)' $(BIN)/ganglion demo
 
-test: setup  ## every test at its everyday size
+test: ready  ## every test at its everyday size
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-slow: setup  ## the same, with the slow parts at full size
+test-slow: ready  ## the same, with the slow parts at full size
 	@GANGLION_FULL=1 $(BIN)/python -m pytest -m 'slow or not slow' $(ARGS)
 
-lint: setup  ## ruff and mypy --strict
+lint: ready  ## ruff and mypy --strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: setup  ## speed and memory (BENCH=name runs one part, JSON=1 prints one object)
+bench: ready  ## speed and memory (BENCH=name runs one part, JSON=1 prints one object)
 	@BENCH='$(BENCH)' JSON='$(JSON)' $(BIN)/python -m tools.bench
 
 clean:  ## remove what make built; the state of a running system is elsewhere
-	rm -rf $(VENV) .cache build
+	rm -rf $(VENV) .cache build ganglion.egg-info

@@ -57,7 +57,8 @@ def build_firmware(
 ) -> Build:
     """Compile what changed in ``source`` into ``root`` (default ``build/firmware``).
 
-    ``interface``: others call its functions, so arguments keep their names. Safe when called at once from several processes. Raises BuildError.
+    ``interface``: others call its functions, so arguments keep their names. Safe when called at
+    once from several processes. Raises BuildError.
     """
     root = root or BUILD / "firmware"
     root.mkdir(parents=True, exist_ok=True)

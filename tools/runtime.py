@@ -382,13 +382,16 @@ def _dotted(version: Sequence[int]) -> str:
 
 
 def main() -> int:
-    """Print what is in use; unpack what is missing."""
+    """Unpack what is missing; say what is in use, unless `--quiet`."""
     try:
-        print(micropython().description)
-        print(f"mosquitto: {shlex.join(mosquitto())}")
+        found, broker = micropython(), mosquitto()
     except RuntimeMissing as error:
         print(f"ganglion: {error}", file=sys.stderr)
         return 1
+    if "--quiet" not in sys.argv:
+        say(found.description)
+        say(f"mosquitto, {'unpacked' if str(CACHE) in broker[-1] else broker[-1]}")
+        say("ready; `make demo` starts a board and a chat")
     return 0
 
 

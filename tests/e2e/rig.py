@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import paho.mqtt.client as mqtt
-from tools.paths import ROOT
-from tools.vboard.control import SyncBoardControl
 
 from tools.broker import EmbeddedBroker
+from tools.paths import ROOT
+from tools.vboard.control import SyncBoardControl
 
 T = TypeVar("T")
 

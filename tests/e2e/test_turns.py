@@ -4,9 +4,9 @@ import json
 
 import jsonschema
 import pytest
-from tools.paths import ROOT
 
 from tests.e2e.rig import Board, System, wait_for
+from tools.paths import ROOT
 
 
 def test_a_sentence_moves_a_pin(system: System, board: Board) -> None:

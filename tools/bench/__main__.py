@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from tools.bench import companion, heap, report, turn
 from tools.problem import Problem
 
-PARTS = {"turn": turn.run, "heap": heap.run, "companion": companion.run}
+PARTS: dict[str, Callable[[], report.Figures]] = {
+    "turn": turn.run,
+    "heap": heap.run,
+    "companion": companion.run,
+}
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tools.bench.report import Figures
 from tools.broker import EmbeddedBroker
@@ -41,7 +42,7 @@ class _Greedy:
         self.replies = 0
         self._asked: set[str] = set()
         self._n = 0
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, user)
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, user)
         self.client.username_pw_set(user, secret)
         self.client.on_connect = lambda c, *_: c.subscribe(f"gn/{_DEVICE}/up/#", 1)
         self.client.on_message = self._take

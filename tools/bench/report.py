@@ -64,9 +64,7 @@ def verdict(name: str, value: float) -> str:
 def show(figures: Figures, as_json: bool) -> str:
     """A table, or one JSON object."""
     if as_json:
-        return json.dumps(
-            {k: round(v, 4) for k, v in figures.items()} | {"machine": machine()}  # type: ignore[dict-item]
-        )
+        return json.dumps({k: round(v, 4) for k, v in figures.items()} | {"machine": machine()})
     m = machine()
     lines = [f"{m['cpu']}, {m['cores']} cores, {m['system']}, Python {m['python']}", ""]
     width = max((len(k) for k in figures), default=0)

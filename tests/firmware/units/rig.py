@@ -4,6 +4,7 @@ import json
 import machine
 import ramdisk
 from boards import esp32
+
 from ganglion.agent import Agent
 from ganglion.guard import Guard
 from ganglion.inbox import Inbox

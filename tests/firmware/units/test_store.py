@@ -1,5 +1,6 @@
 # The log on a real LittleFS, with the power cut at every write.
 import ramdisk
+
 from ganglion.store import Store, StoreFull
 
 PATH = "/ram/store.log"

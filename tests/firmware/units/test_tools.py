@@ -4,6 +4,7 @@ import json
 
 import machine
 import rig
+
 from ganglion import specs, tools
 
 
