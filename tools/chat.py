@@ -127,7 +127,9 @@ class Chat:
             path = home.folder / "chat_history"
             path.touch(mode=0o600, exist_ok=True)
             history = FileHistory(str(path))
-        session: PromptSession[str] = PromptSession(history=history, key_bindings=keys)
+        session: PromptSession[str] = PromptSession(
+            history=history, key_bindings=keys, reserve_space_for_menu=0
+        )
         app = session.app
 
         def leave(ended: Ended) -> bool:

@@ -6,7 +6,7 @@ from .tools import ToolError
 _DAYS = "MonTueWedThuFriSatSun"
 
 SPECS = (
-    ("get_time", "The date and time, UTC.", "", False, "it is {iso}"),
+    ("get_time", "The date and time, UTC.", "", False, "It is {iso}"),
     ("get_health", "Heap, uptime, flash, resets.", "", False, ""),
 )
 
@@ -21,7 +21,7 @@ def call(kit, name, args):
         return {
             "epoch": now,
             "iso": iso,
-            "say": "it is %s %s, %s UTC" % (_DAYS[day : day + 3], iso[:10], iso[11:16]),
+            "say": "It is %s %s, %s UTC" % (_DAYS[day : day + 3], iso[:10], iso[11:16]),
         }
     health = kit.health()
     up = health["up"]

@@ -150,23 +150,23 @@ async def test_a_cut_board_stays_off_unless_told_otherwise(make):
 
 async def test_flash_full_and_free_again(make):
     main = MACHINE + (
-        "def free(): return os.statvfs('/')[3] * 4096\n"
-        "def fill():\n"
+        "def fill(n):\n"
         "  try:\n"
-        "    with open('x', 'w') as f: f.write('x' * 30000)\n"
+        "    with open('x', 'w') as f: f.write('x' * n)\n"
         "  except OSError as e: return e.errno\n"
+        "  finally: os.remove('x')\n"
     )
     board = await make(main)
-    free, writes = await board.ask("free()"), board.stats()["flash_writes"]
+    writes = board.stats()["flash_writes"]
     await board.flash_full(16384)
     assert board.stats()["flash_writes"] == writes
-    assert 12288 <= await board.ask("free()") <= 16384
-    assert await board.ask("fill()") == 28
+    assert await board.ask("fill(12000)") is None
+    assert await board.ask("fill(20000)") == 28
     await board.flash_full(0)
-    assert await board.ask("free()") <= 4096
+    assert await board.ask("fill(4000)") == 28
     await board.flash_full(None)
-    assert await board.ask("fill()") is None
-    assert free - await board.ask("free()") <= 40960
+    assert await board.ask("fill(20000)") is None
+    assert [n for n in await board.ask("os.listdir('/')") if "filler" in n] == []
 
 
 async def test_firmware_is_updated_and_user_data_kept(make, tmp_path):

@@ -14,7 +14,8 @@ _DONE = const(1)
 _FAILED = const(2)
 _BLOCK_SIZE = const(4096)
 
-_NAME = "/.filler"
+_SINGLE = const(16)
+_NAME = ".filler"
 
 
 def run():
@@ -25,10 +26,9 @@ def run():
     wanted = mem[_REQUEST]
     mem[_REQUEST] = 0
     try:
-        try:
-            os.remove(_NAME)
-        except OSError:
-            pass
+        for name in os.listdir("/"):
+            if name.startswith(_NAME):
+                os.remove("/" + name)
         if wanted == _FILL:
             _fill(u32(_BYTES_LEFT))
         mem[_RESULT] = _DONE
@@ -39,23 +39,26 @@ def run():
     set_u32(_CUT_AT, cut_at)
 
 
-def _spare(left):
-    """Blocks to take so that `left` bytes stay."""
-    return os.statvfs("/")[3] - (left + _BLOCK_SIZE - 1) // _BLOCK_SIZE
-
-
 def _fill(left):
+    # statvfs is an estimate, by several blocks (littlefs says so of lfs_fs_size): what is full is
+    # found out by writing. One large file, since it is quicker; then single blocks.
     chunk = bytes(255)
-    with open(_NAME, "wb") as f:
+    with open("/" + _NAME, "wb") as f:
         try:
-            # littlefs keeps some bytes of each block for itself: 255 of 256 are a little too few,
-            # the rest goes in small steps.
-            for _ in range(_spare(left) * 16):
+            # littlefs keeps some bytes of each block for itself: 16 * 255 fit.
+            for _ in range((os.statvfs("/")[3] - _SINGLE - left // _BLOCK_SIZE) * 16):
                 f.write(chunk)
-            f.flush()
-            while _spare(left) > 0:
-                for _ in range(8):
-                    f.write(chunk)
-                f.flush()
         except OSError:
-            pass  # no space left: what was flushed stays
+            pass
+    n = 0
+    try:
+        while True:
+            with open("/%s%d" % (_NAME, n), "wb") as f:
+                for _ in range(16):
+                    f.write(chunk)
+            n += 1
+    except OSError:
+        os.remove("/%s%d" % (_NAME, n))
+    for _ in range((left + _BLOCK_SIZE - 1) // _BLOCK_SIZE):
+        n -= 1
+        os.remove("/%s%d" % (_NAME, n))
