@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import secrets
 import socket
@@ -172,7 +173,11 @@ class Companion:
             log.warning("%s cannot be used: %s: %s", topic, error.code, error.msg)
             return
         level = logging.INFO if event.kind == "boot" else logging.WARNING
-        log.log(level, "%s: %.32s %.400s", device, event.kind, event.model_extra or "")
+        # As JSON, so that nothing a device sends begins a new line or paints the terminal.
+        told = [json.dumps(event.kind)[1:-1]]
+        for key, value in (event.model_extra or {}).items():
+            told.append(f"{json.dumps(key)[1:-1]}={json.dumps(value)}")
+        log.log(level, "%s: %.400s", device, " ".join(told))
 
     # -- HTTP
 

@@ -179,7 +179,10 @@ def do(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Run one TOOL on DEVICE with JSON arguments, no model: do kitchen gpio_read '{"pin": 5}'."""
+    """Run one TOOL on DEVICE with JSON arguments, no model.
+
+    For example: ganglion do kitchen gpio_read '{"pin": 5}'
+    """
     from tools.render import Paint, call_line
 
     args = _object(arguments)

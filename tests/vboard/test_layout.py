@@ -14,6 +14,7 @@ PRIVATE = {
     "_hw": {"SIGALRM", "PR_SET_PDEATHSIG", "SIGKILL", "RDWR"},
     "_timer": {"AGAIN_US"},
     "_bus": {"ENODEV"},
+    "_fill": {"SINGLE"},
     "network": {"JOIN_MS", "OPEN"},
     "socket": {"EAI_FAIL"},
     "ntptime": {"ETIMEDOUT"},
