@@ -82,6 +82,7 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
                     figures[f"{prefix}_cpu_ms_per_request_at_{n}"] = (
                         1000 * tally.cpu_s / max(count, 1)
                     )
+                    figures[f"{prefix}_rss_mb_at_{n}"] = worker.memory_info().rss / 1e6
                     figures[f"{prefix}_p50_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.5)
                     figures[f"{prefix}_p99_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.99)
                     print(f"  {prefix}: {n} devices, {rate:,.0f} requests/s", file=sys.stderr)
