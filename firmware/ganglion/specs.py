@@ -7,6 +7,9 @@ import json
 from . import tools
 
 
+_JSON_TYPES = {"bool": "boolean", "obj": "object", "list": "array"}
+
+
 def _property(kind):
     if kind == "point":
         return '{"type":["integer","string"],"x-point":true}'
@@ -16,6 +19,11 @@ def _property(kind):
         return '{"enum":[0,1,"toggle"]}'
     if kind.startswith("str"):
         return '{"type":"string","minLength":1,"maxLength":%s}' % kind[3:]
+    if ".." in kind:
+        name = "integer" if kind[:3] == "int" else "number"
+        return '{"type":"%s","minimum":%s,"maximum":%s}' % ((name,) + tuple(kind[3:].split("..")))
+    if kind in _JSON_TYPES:
+        return '{"type":"%s"}' % _JSON_TYPES[kind]
     return '{"enum":["%s"]}' % kind.replace("|", '","')
 
 

@@ -9,6 +9,9 @@ name that may be left out:
     gpio           a GPIO number, 0..63
     level          0, 1 or "toggle"
     str<n>         1 to n bytes of UTF-8
+    int<a>..<b>    a whole number, a and b included
+    num<a>..<b>    a number, a and b included
+    bool, obj, list
     a|b            one of these words
 
 `acts` says whether the tool changes anything; `sentence` is what its receipt says to a person,
@@ -35,6 +38,13 @@ _WHERE = (
     "memory_set memory_get memory_list memory_delete",
     "get_time get_health",
 )
+
+
+_JSON_KINDS = {
+    "bool": (bool, "true or false"),
+    "obj": (dict, "an object"),
+    "list": (list, "a list"),
+}
 
 
 class ToolError(Exception):
@@ -100,6 +110,16 @@ def _check(kind, value):
         if isinstance(value, str) and 1 <= len(value.encode()) <= int(kind[3:]):
             return None
         return "text of 1 to %s bytes" % kind[3:]
+    if ".." in kind:
+        low, high = kind[3:].split("..")
+        whole = kind[:3] == "int"
+        if type(value) is int or (not whole and type(value) is float):
+            if float(low) <= value <= float(high):
+                return None
+        return "a %snumber from %s to %s" % ("whole " if whole else "", low, high)
+    if kind in _JSON_KINDS:
+        want, words = _JSON_KINDS[kind]
+        return None if type(value) is want else words
     if value in kind.split("|"):
         return None
     return "one of " + kind.replace("|", ", ")

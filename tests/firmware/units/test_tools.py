@@ -70,6 +70,37 @@ def test_bad_arguments_change_nothing():
     assert not machine.writes and not t.kit.points.names() and not t.kit.store.keys("")
 
 
+def test_kinds_of_arguments():
+    from ganglion.tools import ToolError, check_args
+
+    good = (
+        ("a:int1..5", (1, 5)),
+        ("a:int-3..5", (-3, 0)),
+        ("a:num0..1.5", (0, 0.25, 1.5)),
+        ("a:bool", (True, False)),
+        ("a:obj", ({}, {"x": 1})),
+        ("a:list", ([], [1])),
+    )
+    bad = (
+        ("a:int1..5", (0, 6, 2.0, True, "3", None)),
+        ("a:num0..1.5", (-0.1, 2, True, "1", float("nan"), float("inf"))),
+        ("a:bool", (0, 1, "true", None)),
+        ("a:obj", ([], None, 1)),
+        ("a:list", ({}, "ab")),
+    )
+    for line, values in good:
+        for value in values:
+            check_args(line, {"a": value})
+    for line, values in bad:
+        for value in values:
+            try:
+                check_args(line, {"a": value})
+            except ToolError as e:
+                assert e.args[0] == "bad_args" and "a must be" in e.args[1], e.args
+                continue
+            raise AssertionError("%s took %r" % (line, value))
+
+
 def test_points():
     t = rig.tools()
     r = call(t, "point_set", {"name": "Kitchen  Light", "pin": 5})
