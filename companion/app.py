@@ -108,6 +108,7 @@ class Companion:
         self.link.subscribe(wire.ASK_FILTER, self._on_ask)
         for kind in wire.PLAIN_KINDS:
             self.link.subscribe(f"gn/+/up/{kind}", getattr(self, f"_on_{kind}"))
+        self.link.subscribe("gn/+/up/tools/+", self._on_tools)
 
     def _on_ask(self, topic: str, payload: bytes, retained: bool) -> None:
         # Both ends of gn/<device>/up/ask are known; the broker's rules keep a device to itself.

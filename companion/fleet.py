@@ -12,13 +12,14 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from companion.backends.base import Point
 from companion.toolset import Toolset, ToolSpec, build
-from companion.wire import State, Status, Tools, parse
+from companion.wire import TOOLS_MAX, State, Status, Tools, parse
 
 log = logging.getLogger(__name__)
 
 DEVICES_MAX: Final = 10_000
 _FACTS_KEPT: Final = 4
 _TOOLSETS_KEPT: Final = 4
+_INTERNED_MAX: Final = 256
 
 Presence: TypeAlias = Literal["online", "offline", "boot", "clock"]
 Listener: TypeAlias = Callable[[str, Presence], None]
@@ -60,6 +61,9 @@ class Device:
     points: tuple[Point, ...] = ()
     toolsets: dict[str, Toolset] = field(default_factory=dict)
     facts: OrderedDict[str, Mapping[str, str]] = field(default_factory=OrderedDict)
+    # Tool specs that are not all here yet: their hash and number of parts, and those that are.
+    parts_of: tuple[str, int] | None = None
+    parts: dict[int, bytes] = field(default_factory=dict)
 
     def public(self) -> dict[str, Any]:
         """As ``GET /devices`` shows it."""
@@ -163,18 +167,39 @@ class Fleet:
         entry = self._entry(device)
         if not payload or entry is None:
             return
-        toolset = self._interned.get(payload)
+        toolset = self._interned.get(payload) or self._assembled(entry, payload)
         if toolset is None:
-            message = parse(Tools, payload)
-            specs = [ToolSpec(s.name, s.desc, s.args, s.acts) for s in message.specs]
-            toolset = build(message.hash, specs, device)
-            self._interned[payload] = toolset
-            if len(self._interned) > 256:
-                self._interned.popitem(last=False)
+            return
         entry.toolsets.pop(toolset.hash, None)
         entry.toolsets[toolset.hash] = toolset
         if len(entry.toolsets) > _TOOLSETS_KEPT:
             del entry.toolsets[next(iter(entry.toolsets))]
+
+    def _assembled(self, entry: Device, payload: bytes) -> Toolset | None:
+        """The toolset that ``payload`` is, or completes; None while parts are missing."""
+        message = parse(Tools, payload)
+        payloads = [payload]
+        if message.of > 1:
+            if entry.parts_of != (message.hash, message.of):
+                entry.parts_of, entry.parts = (message.hash, message.of), {}
+            entry.parts[message.part] = payload
+            if len(entry.parts) < message.of:
+                return None
+            payloads = [entry.parts[n] for n in sorted(entry.parts)]
+            entry.parts_of, entry.parts = None, {}
+        key = b"\0".join(payloads)
+        toolset = self._interned.get(key)
+        if toolset is None:
+            specs = [
+                ToolSpec(s.name, s.desc, s.args, s.acts)
+                for part in payloads
+                for s in parse(Tools, part).specs
+            ]
+            toolset = build(message.hash, specs[:TOOLS_MAX], entry.id)
+            self._interned[key] = toolset
+            if len(self._interned) > _INTERNED_MAX:
+                self._interned.popitem(last=False)
+        return toolset
 
     def on_state(self, device: str, payload: bytes) -> None:
         """Named points."""

@@ -45,6 +45,7 @@ FACTS_MAX: Final = 64
 FACT_KEY_BYTES_MAX: Final = 32
 FACT_VALUE_BYTES_MAX: Final = 200
 TOOLS_MAX: Final = 64
+TOOLS_PARTS_MAX: Final = 8
 
 ASK_FILTER: Final = "$share/companions/gn/+/up/ask"
 PLAIN_KINDS: Final = ("status", "tools", "state", "cancel", "reply", "done", "event")
@@ -83,8 +84,11 @@ def down(device: str, kind: str) -> str:
 
 
 def split_up(topic: str) -> tuple[str, str] | None:
-    """``gn/<device>/up/<kind>`` → (device, kind); None for any other topic."""
+    """``gn/<device>/up/<kind>`` → (device, kind), the parts of ``tools`` included; None for any
+    other topic."""
     parts = topic.split("/")
+    if len(parts) == 5 and parts[3] == "tools":
+        del parts[4]
     if len(parts) != 4 or parts[0] != "gn" or parts[2] != "up" or not is_device(parts[1]):
         return None
     return parts[1], parts[3]
@@ -233,10 +237,18 @@ class Spec(_Model):
 
 
 class Tools(_Model):
-    """Device → companion, retained: the tool specs, by hash."""
+    """Device → companion, retained: the tool specs, by hash; ``part`` of ``of`` messages."""
 
     hash: Token
     specs: Annotated[tuple[Spec, ...], Field(max_length=TOOLS_MAX)]
+    part: Annotated[int, Field(ge=1, le=TOOLS_PARTS_MAX)] = 1
+    of: Annotated[int, Field(ge=1, le=TOOLS_PARTS_MAX)] = 1
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> "Tools":
+        if self.part > self.of:
+            raise ValueError("part is more than of")
+        return self
 
 
 class PointState(_Model):

@@ -425,7 +425,10 @@ class Agent:
 
     def publish_tools(self):
         specs = lazy.load("specs")
-        self.link.stream("tools", lambda: specs.chunks(self._digest), True)
+        groups = specs.parts()
+        for n in range(len(groups)):
+            leaf = "tools/%d" % (n + 1) if n else "tools"
+            self.link.stream(leaf, lambda: specs.chunks(self._digest, groups, n), True)
         lazy.drop("specs")
 
     def _points_changed(self):

@@ -4,8 +4,11 @@ import binascii
 import hashlib
 import json
 
+from micropython import const
+
 from . import tools
 
+_PART_BYTES = const(4000)  # and some for what stands around the specs
 
 _JSON_TYPES = {"bool": "boolean", "obj": "object", "list": "array"}
 
@@ -43,25 +46,48 @@ def _schema(line):
     return out + "}"
 
 
-def _each():
+def _each(families):
     """Every spec, one family in the heap at a time."""
-    for family in tools.FAMILIES:
+    for family in families:
         for spec in tools.load(family).SPECS:
             yield spec
         tools.drop(family)
 
 
-def chunks(digest):
-    """The message of `up/tools`, in pieces of some 200 bytes."""
-    head = '{"hash":"%s","specs":[' % digest
-    for name, desc, line, acts, _ in _each():
-        yield '%s{"name":"%s","desc":%s,"args":%s,"acts":%s}' % (
-            head,
-            name,
-            json.dumps(desc),
-            _schema(line),
-            "true" if acts else "false",
-        )
+def _json(spec):
+    name, desc, line, acts = spec[:4]
+    return '{"name":"%s","desc":%s,"args":%s,"acts":%s}' % (
+        name,
+        json.dumps(desc),
+        _schema(line),
+        "true" if acts else "false",
+    )
+
+
+def parts():
+    """The families of each message of `up/tools`: as few messages as their 4096 bytes allow."""
+    out = []
+    left = 0
+    for family in tools.FAMILIES:
+        n = 0
+        for spec in _each((family,)):
+            n += len(_json(spec)) + 1
+        if n > left:
+            out.append([])
+            left = _PART_BYTES
+        out[-1].append(family)
+        left -= n
+    return out
+
+
+def chunks(digest, groups, at):
+    """The message of the families `groups[at]`, in pieces of some 200 bytes; ASCII."""
+    of = ""
+    if len(groups) > 1:
+        of = '"part":%d,"of":%d,' % (at + 1, len(groups))
+    head = '{"hash":"%s",%s"specs":[' % (digest, of)
+    for spec in _each(groups[at]):
+        yield head + _json(spec)
         head = ","
     yield "]}"
 
@@ -69,7 +95,7 @@ def chunks(digest):
 def digest():
     """Six characters that stand for the specs."""
     h = hashlib.sha256()
-    for spec in _each():
+    for spec in _each(tools.FAMILIES):
         for part in spec[:3]:
             h.update(part.encode() + b"\0")
     raw = binascii.b2a_base64(h.digest()[:6]).decode()

@@ -65,6 +65,25 @@ def test_tools_points_and_facts(fleet: Fleet) -> None:
     fleet.on_tools("attic", TOOLS.replace(b"gpio_read", b"evil_read"))
     assert fleet.toolset("kitchen", "tools1") is toolset
 
+    # In parts: complete once all are here, in any order; another hash begins anew.
+    assert json.loads(TOOLS)["hash"] == "tools1"
+    whole = json.loads(TOOLS) | {"hash": "tools2", "of": 2}
+    parts = [
+        json.dumps(whole | {"part": n + 1, "specs": [whole["specs"][n]]}).encode() for n in (0, 1)
+    ]
+    fleet.on_tools("kitchen", parts[1])
+    fleet.on_tools("kitchen", parts[1])
+    assert fleet.toolset("kitchen", "tools2") is None
+    fleet.on_tools("kitchen", parts[0])
+    joined = fleet.toolset("kitchen", "tools2")
+    assert joined is not None and [s.name for s in joined.specs] == [s.name for s in toolset.specs]
+    fleet.on_tools("cellar", parts[0])
+    fleet.on_tools("cellar", parts[0].replace(b"tools2", b"tools3"))
+    fleet.on_tools("cellar", parts[1])
+    assert fleet.toolset("cellar", "tools2") is None
+    with pytest.raises(WireError):
+        fleet.on_tools("cellar", json.dumps(whole | {"part": 3}).encode())
+
     fleet.on_state("kitchen", b'{"v":1,"points":{"lamp":{"pin":5,"dir":"out","level":1}}}')
     device = fleet.get("kitchen")
     assert device is not None

@@ -13,15 +13,19 @@ from tools.paths import ROOT
 def firmware_specs() -> list[dict[str, object]]:
     """What `up/tools` carries. The specs touch no hardware, so an empty `machine` will do."""
     stub = types.ModuleType("machine")
-    stub.Pin = None  # type: ignore[attr-defined]
+    stub.__getattr__ = lambda name: None  # type: ignore[method-assign]
     sys.modules.setdefault("machine", stub)
     const = types.ModuleType("micropython")
     const.const = lambda value: value  # type: ignore[attr-defined]
     sys.modules.setdefault("micropython", const)
     sys.path.insert(0, str(ROOT / "firmware"))
     try:
-        text = "".join(importlib.import_module("ganglion.specs").chunks("bench"))
+        specs = importlib.import_module("ganglion.specs")
+        texts = [
+            "".join(specs.chunks("bench", groups, n))
+            for groups in [specs.parts()]
+            for n in range(len(groups))
+        ]
     finally:
         sys.path.remove(str(ROOT / "firmware"))
-    specs: list[dict[str, object]] = json.loads(text)["specs"]
-    return specs
+    return [spec for text in texts for spec in json.loads(text)["specs"]]
