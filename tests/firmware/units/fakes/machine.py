@@ -16,12 +16,34 @@ class Pin:
         if mode == Pin.OUT:
             writes.append((n, value))
             latch[n] = value
+        elif mode == Pin.IN:
+            latch.pop(n, None)  # it floats
 
     def value(self, v=None):
         if v is not None:
             writes.append((self.n, v))
             latch[self.n] = v
         return held.get(self.n, latch.get(self.n, 0))
+
+
+class Timer:
+    """Does nothing by itself: a test calls `Timer.armed.fire()`."""
+
+    ONE_SHOT = 0
+    PERIODIC = 1
+    armed = None
+
+    def __init__(self, n):
+        self.n = n
+
+    def init(self, mode, period, callback):
+        self.period = period
+        self.callback = callback
+        Timer.armed = self
+
+    def fire(self):
+        Timer.armed = None
+        self.callback(self)
 
 
 class RTC:
@@ -39,4 +61,5 @@ def clean():
     latch.clear()
     held.clear()
     writes.clear()
+    Timer.armed = None
     assert _time
