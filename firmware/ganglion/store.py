@@ -1,12 +1,13 @@
 """One append-only log on flash: key (str) to JSON value, safe against a power cut at any write.
 
-A record is `length (u16) | CRC-32 (u32) | JSON [key, value]`, big-endian; a record without a
-value deletes its key. LittleFS commits a file when it is closed, so an append is there whole
-or not at all; the CRC is for what LittleFS cannot know: a block gone bad. At mount the log is
-read once; from the first bad record on it is cut, by compaction. Compaction writes the live
-records aside and renames: at every moment one whole log exists.
+A key is a letter, a colon and a name. A record is `length (u16) | CRC-32 (u32) | JSON [key,
+value]`, big-endian; a record without a value deletes its key. LittleFS commits a file when it is
+closed, so an append is there whole or not at all; the CRC is for what LittleFS cannot know: a
+block gone bad. Reading it at boot and compaction are in store_log.py.
 
-Values stay on flash; RAM holds a key and an offset for each.
+Keys and values stay on flash. RAM holds a row of 9 bytes for each: the key's letter and 16 bits
+of its hash, where the record is and how long. Whatever a row promises is read back before it is
+believed, so two keys with one hash only cost a read.
 """
 
 import binascii
@@ -16,171 +17,288 @@ import struct
 
 from micropython import const
 
+from . import lazy
+
 _HEAD = ">HI"
 _HEAD_BYTES = const(6)
 _MAX_RECORD_BYTES = const(1024)
-_MAX_LOG_BYTES = const(65536)
+MAX_KEYS = 256
+# What lives may fill three quarters of the log: else, when nearly full, each write would compact.
+_MAX_LIVE_BYTES = const(98304)
+_MAX_LOG_BYTES = const(131072)
 # Below this a compaction saves less than it wears.
 _COMPACT_FROM_BYTES = const(8192)
 
+_MARK = ">BH"  # a row begins with letter and hash of the key,
+_AT = ">IH"  # and goes on with offset and bytes of the record
+_ROW_BYTES = const(9)
+_GROW_BYTES = const(288)
+
 
 class StoreFull(Exception):
-    """Flash, or the log's own bound, is full. The old record stands."""
+    """Flash, or a bound of the store, is full. The old record stands."""
+
+
+def _hash(head):
+    return binascii.crc32(head) & 0xFFFF
+
+
+def _head(key):
+    """A key as its records begin, behind the bracket."""
+    return json.dumps(key).encode()
+
+
+def _mark(head):
+    """Letter and hash of a key: the first bytes of its row."""
+    return struct.pack(_MARK, head[1] if head[2:3] == b":" else 0, _hash(head))
+
+
+def head_end(body):
+    """Where the key ends in a record's JSON; 0 where there is none."""
+    end = 1
+    while body[:2] == b'["':
+        end = body.find(b'"', end + 1)
+        at = end - 1
+        while body[at] == 92:  # each pair of backslashes is one that was said
+            at -= 1
+        if end < 0 or (end - at) & 1:
+            return end + 1
+    return 0
+
+
+def record(f):
+    """The next record's JSON, or None at the end or where it is bad."""
+    head = f.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES:
+        return None
+    n, crc = struct.unpack(_HEAD, head)
+    if n > _MAX_RECORD_BYTES:
+        return None
+    body = f.read(n)
+    if len(body) < n or binascii.crc32(body) != crc:
+        return None
+    return body
+
+
+def write(f, body):
+    """A record at the end of `f`."""
+    f.write(struct.pack(_HEAD, len(body), binascii.crc32(body)))
+    f.write(body)
 
 
 class Store:
+    """What is public but not under "what others call" is for store_log.py."""
+
     def __init__(self, path="/store.log"):
         """Opens or creates the log. `cut` is True when a bad tail was dropped."""
         self.path = path
-        self._aside = path + ".new"
-        self._at = {}  # key -> offset of its record
-        self._size = 0
-        self._live = 0  # bytes of records that count
         self.writes = 0  # appends and compactions since boot
         self.cut = False
-        self._bad_tail = False  # bytes behind the last good record still on flash
-        self._mount()
+        self.rows = None
+        self.end = 0  # bytes of rows in use
+        self.size = 0  # bytes of log up to the last good record
+        self.live = 0  # bytes of records that count
+        self.bad_tail = False  # bytes behind the last good record still on flash
+        self.unread = False  # the log is there and cannot be read
+        self._log("load")
 
-    def _mount(self):
+    def _log(self, what):
+        """`store_log.<what>(self)`: what runs at boot and now and then is not kept in the heap."""
         try:
-            os.remove(self._aside)  # a compaction the power cut short
-        except OSError:
-            pass
-        try:
-            f = open(self.path, "rb")
-        except OSError:
-            return
-        with f:
-            while True:
-                body = self._record(f)
-                if body is None:
-                    break
-                try:
-                    item = json.loads(body)
-                    key = item[0]
-                except (ValueError, LookupError, TypeError):
-                    self.cut = True
-                    break
-                self._note(key, len(item) > 1, self._size, len(body))
-                self._size += _HEAD_BYTES + len(body)
-            f.seek(0, 2)
-            if f.tell() > self._size:
-                self.cut = True
-        if self.cut:
-            self._bad_tail = True
-            self._compact()
+            return getattr(lazy.load("store_log"), what)(self)
+        finally:
+            lazy.drop("store_log")
 
-    def _record(self, f):
-        """The next record's JSON, or None at the end or where it is bad."""
-        head = f.read(_HEAD_BYTES)
-        if len(head) < _HEAD_BYTES:
-            return None
-        n, crc = struct.unpack(_HEAD, head)
-        if n > _MAX_RECORD_BYTES:
-            return None
-        body = f.read(n)
-        if len(body) < n or binascii.crc32(body) != crc:
-            return None
-        return body
+    # ---- rows
 
-    def _note(self, key, alive, offset, n):
-        old = self._at.pop(key, None)
-        if old is not None:
-            self._live -= old[1]
+    def row(self, at):
+        """`(offset, bytes)` of the record whose row is at `at`."""
+        return struct.unpack_from(_AT, self.rows, at + 3)
+
+    def find(self, head, f=None):
+        """Where the row of a key is, or -1. `f` is the log, opened here if it must be."""
+        mark = _mark(head)
+        at = -1
+        while True:
+            at = self.rows.find(mark, at + 1, self.end)
+            if at < 0:
+                return at
+            if at % _ROW_BYTES:
+                continue  # across two fields
+            if f is None:
+                with open(self.path, "rb") as f:
+                    return self.find(head, f)
+            f.seek(self.row(at)[0] + _HEAD_BYTES + 1)
+            if f.read(len(head)) == head:
+                return at
+
+    def room(self):
+        """For one more row; before the record is written, so that nothing can fail after it."""
+        if self.end == len(self.rows):
+            self.rows.extend(bytes(_GROW_BYTES))
+
+    def note(self, at, head, alive, offset, n):
+        """Row `at` (-1: none yet) now stands for the record at `offset`, or for none."""
+        rows = self.rows
+        if at >= 0:
+            self.live -= self.row(at)[1]
         if alive:
-            self._at[key] = (offset, _HEAD_BYTES + n)
-            self._live += _HEAD_BYTES + n
+            if at < 0:
+                at = self.end
+                self.end += _ROW_BYTES
+                rows[at : at + 3] = _mark(head)
+            struct.pack_into(_AT, rows, at + 3, offset, n)
+            self.live += n
+        elif at >= 0:
+            self.end -= _ROW_BYTES
+            # A view, since a slice of the table would be a second one.
+            rows = memoryview(rows)
+            rows[at : self.end] = rows[at + _ROW_BYTES : self.end + _ROW_BYTES]
+
+    # ---- what others call
 
     def get(self, key, default=None):
         """The value as it stands on flash."""
-        at = self._at.get(key)
-        if at is None:
+        head = _head(key)
+        if self.rows.find(_mark(head), 0, self.end) < 0:
             return default
         with open(self.path, "rb") as f:
-            f.seek(at[0])
-            body = self._record(f)
+            at = self.find(head, f)
+            if at < 0:
+                return default
+            f.seek(self.row(at)[0])
+            body = record(f)
         if body is None:
             return default
         return json.loads(body)[1]
 
     def set(self, key, value):
         """Returns when the record is on flash. Raises `StoreFull`; the old value then stands."""
-        self._append(key, json.dumps([key, value]), True)
+        head = _head(key)
+        body = json.dumps([key, value]).encode()
+        if len(body) > _MAX_RECORD_BYTES:
+            raise StoreFull("a record may have %d bytes" % _MAX_RECORD_BYTES)
+        self._append(head, body, True)
 
     def delete(self, key):
         """True if there was something to delete. Raises `StoreFull`."""
-        if key not in self._at:
+        head = _head(key)
+        if self.find(head) < 0:
             return False
-        self._append(key, json.dumps([key]), False)
+        self._append(head, json.dumps([key]).encode(), False)
         return True
 
     def keys(self, prefix):
         """Keys that begin with `prefix`, sorted, without it."""
-        n = len(prefix)
-        return sorted([key[n:] for key in self._at if key.startswith(prefix)])
+        found = [name for name, _ in self._each(prefix, None)]
+        found.sort()
+        return found
+
+    def items(self, prefix, mark=None):
+        """`(key without prefix, value)` of each, in no order; of those with this `mark` only.
+
+        Nothing may be set or deleted meanwhile.
+        """
+        for name, body in self._each(prefix, mark):
+            yield name, json.loads(body)[1]
+
+    def mark(self, key):
+        """16 bits that stand for a key, for who remembers keys but not their text."""
+        return _hash(_head(key))
 
     def count(self, prefix):
+        """How many keys have this letter and colon."""
+        letter = ord(prefix[0])
         n = 0
-        for key in self._at:
-            if key.startswith(prefix):
+        for at in range(0, self.end, _ROW_BYTES):
+            if self.rows[at] == letter:
                 n += 1
         return n
 
-    def _append(self, key, text, alive):
-        body = text.encode()
-        if len(body) > _MAX_RECORD_BYTES:
-            raise StoreFull("a record may have %d bytes" % _MAX_RECORD_BYTES)
-        if self._bad_tail and not self._compact():
+    def sizes(self):
+        """`(keys, bytes of the log, bytes of it that count)`."""
+        return self.end // _ROW_BYTES, self.size, self.live
+
+    def _each(self, prefix, mark):
+        n = len(prefix)
+        letter = ord(prefix[0]) if prefix[1:2] == ":" else None
+        rows = self.rows
+        f = None
+        try:
+            for at in range(0, self.end, _ROW_BYTES):
+                if letter is not None and rows[at] != letter:
+                    continue
+                if mark is not None and rows[at + 1] << 8 | rows[at + 2] != mark:
+                    continue
+                if f is None:
+                    f = open(self.path, "rb")
+                f.seek(self.row(at)[0])
+                body = record(f)
+                if body is not None:
+                    key = json.loads(body[1 : head_end(body)])
+                    if key.startswith(prefix):
+                        yield key[n:], body
+        finally:
+            if f is not None:
+                f.close()
+
+    # ---- writing
+
+    def _append(self, head, body, alive):
+        if self.unread:
+            self._log("load")
+            if self.unread:
+                raise StoreFull("flash cannot be read")
+        if self.bad_tail and not self._log("compact"):
             raise StoreFull("flash is full")  # behind a bad record nothing would be found again
         n = _HEAD_BYTES + len(body)
-        garbage = self._size - self._live
-        if self._size + n > _MAX_LOG_BYTES or (
-            self._size > _COMPACT_FROM_BYTES and garbage > self._live
+        garbage = self.size - self.live
+        if (
+            garbage
+            and (
+                self.size + n > _MAX_LOG_BYTES
+                or (self.size > _COMPACT_FROM_BYTES and garbage > self.live)
+            )
+            and not self._log("compact")
         ):
-            self._compact()
-            if self._size + n > _MAX_LOG_BYTES:
-                raise StoreFull("the log may have %d bytes" % _MAX_LOG_BYTES)
-        record = struct.pack(_HEAD, len(body), binascii.crc32(body)) + body
-        try:
-            self._write(record)
-        except OSError:
+            self._doubt()
+        at = self.find(head)
+        # A deletion is never refused here, or what is full would be for ever.
+        if alive:
+            if at < 0 and self.end >= MAX_KEYS * _ROW_BYTES:
+                raise StoreFull("%d entries are kept already; delete one" % MAX_KEYS)
+            gone = 0 if at < 0 else self.row(at)[1]
+            if self.live - gone + n > _MAX_LIVE_BYTES or self.size + n > _MAX_LOG_BYTES:
+                raise StoreFull("%d bytes are kept already; delete some" % self.live)
+        self.room()
+        if not self._written(body):
             # ENOSPC: what was deleted may make room. If not, the old log is untouched.
-            if self._size == self._live or not self._compact():
-                raise StoreFull("flash is full") from None
-            try:
-                self._write(record)
-            except OSError:
-                raise StoreFull("flash is full") from None
-        self._note(key, alive, self._size, len(body))
-        self._size += n
+            if self.size == self.live or not self._log("compact") or not self._written(body):
+                raise StoreFull("flash is full")
+            at = self.find(head)
+        self.note(at, head, alive, self.size, n)
+        self.size += n
 
-    def _write(self, record):
-        with open(self.path, "ab") as f:
-            f.write(record)
-        self.writes += 1
-
-    def _compact(self):
-        """Live records only, aside, then renamed. False when flash has no room for it."""
-        at = {}
-        size = 0
+    def _written(self, body):
         try:
-            with open(self._aside, "wb") as out:
-                if self._at:
-                    with open(self.path, "rb") as f:
-                        for key, (offset, n) in self._at.items():
-                            f.seek(offset)
-                            out.write(f.read(n))
-                            at[key] = (size, n)
-                            size += n
-            os.rename(self._aside, self.path)
+            with open(self.path, "ab") as f:
+                whole = f.seek(0, 2) == self.size
+                if whole:
+                    write(f, body)
+            if whole:
+                self.writes += 1
+                return True
         except OSError:
-            try:
-                os.remove(self._aside)
-            except OSError:
-                pass
-            return False
-        self._at = at
-        self._bad_tail = False
-        self._size = self._live = size
-        self.writes += 1
-        return True
+            pass
+        self._doubt()
+        return False
+
+    def _doubt(self):
+        """A write failed, which may have been done all the same: flash is what counts."""
+        try:
+            if os.stat(self.path)[6] == self.size:
+                return
+        except OSError:
+            if not self.size:
+                return
+        self._log("load")

@@ -1,13 +1,21 @@
 # The log on a real LittleFS, with the power cut at every write.
+import gc
+import os
+
 import ramdisk
 
-from ganglion.store import Store, StoreFull
+from ganglion import store as module
+from ganglion.store import MAX_KEYS, Store, StoreFull
 
 PATH = "/ram/store.log"
 
 
 def fresh(blocks=24):
     disk = ramdisk.Disk(blocks)
+    try:
+        ramdisk.unmount()  # of a test that failed
+    except OSError:
+        pass
     ramdisk.mount(disk, True)
     return disk
 
@@ -39,7 +47,7 @@ def test_compaction_keeps_what_lives():
     s.set("keep", "k" * 100)
     for n in range(400):
         s.set("k%d" % (n % 5), "v%d" % n + "x" * 60)
-    assert s._size < 16384
+    assert s.size < 16384
     s = reopen(disk)
     assert s.get("keep") == "k" * 100
     assert [s.get("k%d" % n) for n in range(5)] == ["v%d" % n + "x" * 60 for n in range(395, 400)]
@@ -84,8 +92,6 @@ def test_full_flash_refuses_the_new_and_keeps_the_old():
     assert s.get("old") == "o"
     for i in range(n):
         assert s.get("k%d" % i) == "x" * 200
-    import os
-
     os.remove("/ram/filler")
     s.set("new", 1)
     assert reopen(disk).get("new") == 1
@@ -102,6 +108,144 @@ def test_a_record_too_long_is_refused():
         pass
     assert s.get("k") is None
     assert disk
+    ramdisk.unmount()
+
+
+def test_keys_with_the_same_hash_are_told_apart():
+    plain = module._hash
+    try:
+        for weak in (lambda head: 7, lambda head: len(head) & 1):
+            module._hash = weak
+            disk = fresh()
+            s = Store(PATH)
+            want = {}
+            for n in range(40):
+                key = "%s:k%d" % ("pm"[n & 1], n % 9)
+                if n % 5 == 4:
+                    assert s.delete(key) == (key in want)
+                    want.pop(key, None)
+                else:
+                    s.set(key, n)
+                    want[key] = n
+                for again in (s, Store(PATH)):
+                    assert {k: again.get(k) for k in want} == want
+                    assert len(again.keys("")) == len(want)
+                    assert again.get("p:none") is None and not again.delete("m:none")
+            assert s.keys("p:") == sorted([k[2:] for k in want if k[0] == "p"])
+            assert dict(s.items("m:")) == {k[2:]: v for k, v in want.items() if k[0] == "m"}
+            s = reopen(disk)
+            assert s.count("p:") + s.count("m:") == len(want) and not s.cut
+            ramdisk.unmount()
+    finally:
+        module._hash = plain
+
+
+def test_odd_keys():
+    disk = fresh()
+    s = Store(PATH)
+    odd = ('m:"', "m:\\", 'm:\\"', "m:a\\\\", "m:ä:€", "m:\n\1", "m:", "", "é", 'm:", "x"]')
+    for n in range(len(odd)):
+        s.set(odd[n], n)
+    s = reopen(disk)
+    assert not s.cut
+    for n in range(len(odd)):
+        assert s.get(odd[n]) == n, odd[n]
+        assert list(s.items("m:", s.mark(odd[n])))[:1] == (
+            [(odd[n][2:], n)] if odd[n][:2] == "m:" else []
+        ), odd[n]
+    assert s.keys("") == sorted(odd)
+    for key in odd:
+        assert s.delete(key)
+    assert reopen(disk).keys("") == []
+    ramdisk.unmount()
+
+
+def test_bounds_refuse_the_new_and_let_go():
+    disk = fresh(128)
+    s = Store(PATH)
+    for n in range(MAX_KEYS):
+        s.set("k:%d" % n, n)
+    for again in (s, reopen(disk)):
+        try:
+            again.set("k:more", 1)
+            raise AssertionError("no bound")
+        except StoreFull as e:
+            assert "256" in e.args[0]
+    again.set("k:7", "new")  # what is there may change
+    assert again.delete("k:8")
+    again.set("k:8", 8)
+    # Bytes: what is full takes no more, and lets go of what is there.
+    n = 0
+    try:
+        for n in range(100, MAX_KEYS):
+            again.set("k:%d" % n, "x" * 1000)
+    except StoreFull as e:
+        assert "bytes" in e.args[0]
+    assert 185 < n < 200 and again.get("k:%d" % n) != "x" * 1000, n
+    s = reopen(disk)
+    assert s.count("k:") == MAX_KEYS and s.get("k:100") == "x" * 1000
+    assert s.get("k:7") == "new"
+    for n in range(MAX_KEYS):
+        s.delete("k:%d" % n)
+    s.set("k:1", "y" * 1000)
+    assert s.size < 8192
+    s = reopen(disk)
+    assert s.keys("k:") == ["1"] and s.get("k:1") == "y" * 1000
+    ramdisk.unmount()
+
+
+def test_a_block_gone_bad_takes_only_its_own_record():
+    disk = fresh()
+    s = Store(PATH)
+    for n in range(5):
+        s.set("k:%d" % n, n)
+    with open(PATH, "r+b") as f:
+        f.seek(s.row(18)[0] + 10)
+        f.write(b"?")
+    assert s.get("k:2", "gone") == "gone"
+    for _ in range(400):  # compactions
+        s.set("k:9", "x" * 80)
+    assert s.keys("k:") == ["0", "1", "3", "4", "9"]
+    s = reopen(disk)
+    assert not s.cut and s.keys("k:") == ["0", "1", "3", "4", "9"]
+    ramdisk.unmount()
+
+
+def test_a_log_that_cannot_be_read_is_not_written_over():
+    fresh()
+    s = Store(PATH)
+    s.set("k:a", 1)
+    plain = open
+    try:
+        module.open = broken
+        broken_log = __import__("ganglion.store_log", None, None, ("load",))
+        broken_log.open = broken
+        s.unread = True
+        try:
+            s.set("k:a", 2)
+            raise AssertionError("written")
+        except StoreFull as e:
+            assert "cannot be read" in e.args[0]
+    finally:
+        module.open = plain
+    s.set("k:b", 2)
+    assert (s.get("k:a"), s.get("k:b")) == (1, 2)
+    ramdisk.unmount()
+
+
+def broken(path, mode="r"):
+    raise OSError(5)
+
+
+def test_a_key_costs_a_row_of_nine_bytes():
+    fresh(64)
+    s = Store(PATH)
+    gc.collect()
+    before = gc.mem_alloc()
+    for n in range(240):
+        s.set("%s:name number %d" % ("pmsrtg"[n % 6], n), {"a": n, "t": "x" * 60})
+    gc.collect()
+    assert gc.mem_alloc() - before < 240 * 9 + 700, gc.mem_alloc() - before
     ramdisk.unmount()
 
 
