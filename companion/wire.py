@@ -260,9 +260,11 @@ class PointState(_Model):
 
 
 class State(_Model):
-    """Device → all, retained: named points and their levels. ``v`` counts changes in a boot."""
+    """Device → all, retained: named points and their levels. ``v`` counts changes in a boot;
+    ``more`` says how many points found no room in the message."""
 
     v: int
+    more: int = 0
     points: Annotated[dict[str, PointState], Field(max_length=POINTS_MAX)]
 
 

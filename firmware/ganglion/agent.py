@@ -62,7 +62,6 @@ class Agent:
         self._blind_s = 0  # for how long the time has not been known, connected
         self._clock_ms = time.ticks_ms()
         self._state_version = 0
-        self._state = None
         self._state_ms = 0
 
     # ---- what comes in
@@ -435,28 +434,12 @@ class Agent:
         if self.tools.kit.points.version != self._state_version:
             self._publish_state()
 
-    def _state_text(self):
-        points = self.tools.kit.points
-        guard = self.tools.kit.guard
-        out = []
-        for name in points.names():
-            gpio, output = points.get(name)
-            try:
-                level = guard.read(gpio)
-            except Exception:
-                level = "null"  # a name from another board's file
-            out.append(
-                '%s:{"pin":%d,"dir":"%s","level":%s}'
-                % (dumps(name), gpio, "out" if output else "in", level)
-            )
-        return ",".join(out)
-
     def _publish_state(self):
-        points = self._state_text()
-        version = self.tools.kit.points.version
-        if self.link.publish("state", '{"v":%d,"points":{%s}}' % (version, points), True):
-            self._state_version = version
-            self._state = points
+        points = self.tools.kit.points
+        points.look(self.tools.kit.guard)
+        # Streamed: 64 names are 4 KB, and each new session tells them anyway.
+        if self.link.stream("state", points.chunks, True):
+            self._state_version = points.version
         self._state_ms = time.ticks_ms()
 
     def ask_time(self):
@@ -472,7 +455,7 @@ class Agent:
         self._mind_clock(now)
         if time.ticks_diff(now, self._state_ms) >= _STATE_EVERY_MS:
             self._state_ms = now
-            if self._state_text() != self._state:
+            if self.tools.kit.points.look(self.tools.kit.guard):
                 self._publish_state()
 
     def _mind_clock(self, now):

@@ -25,8 +25,9 @@ _KEEPALIVE_S = const(30)
 _MAX_PAYLOAD_BYTES = const(4096)
 _MAX_PENDING = const(24)
 _MAX_PENDING_BYTES = const(8192)
+_STREAM_PIECE = const(400)
 
-_LATEST = ("status", "state", "ask")
+_LATEST = ("status", "ask")
 
 _CONNECT_MS = const(10000)
 _ACK_MS = const(10000)
@@ -107,7 +108,7 @@ class Link:
         return True
 
     def stream(self, leaf, chunks, retain=False):
-        """Publish what `chunks()` yields (ASCII str) without ever holding it whole.
+        """Publish what `chunks()` yields (str) without ever holding it whole.
 
         For what is sent anew in each session: it is not kept, and so not sent again. `chunks` is
         called twice, for the length and for the text. False when there is no session.
@@ -116,13 +117,20 @@ class Link:
             return False
         length = 0
         for chunk in chunks():
-            length += len(chunk)
-        self._write(
-            mqtt.publish_head("%s/up/%s" % (self._prefix, leaf), length, self._next_pid(), retain)
-        )
+            length += len(chunk.encode())
+        out = mqtt.publish_head("%s/up/%s" % (self._prefix, leaf), length, self._next_pid(), retain)
         for chunk in chunks():
-            self._write(chunk.encode())
+            out.extend(chunk.encode())
+            if len(out) > _STREAM_PIECE:
+                self._write(out)
+                out = bytearray()
+        if out:
+            self._write(out)
         return True
+
+    def drained(self):
+        """Whether the socket has taken all that was written."""
+        return not self._out
 
     def room(self):
         """True while an event may be queued without crowding out a reply."""

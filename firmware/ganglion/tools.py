@@ -34,7 +34,7 @@ _STAYS = "gpio"
 # The tools of each family, in the same order; a test holds it against the families' SPECS.
 _WHERE = (
     "gpio_write gpio_read gpio_read_all",
-    "point_set point_delete",
+    "point_set point_list point_delete",
     "memory_set memory_get memory_list memory_delete",
     "get_time get_health",
 )
