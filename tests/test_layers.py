@@ -20,7 +20,8 @@ FIRMWARE = {
     "clock": set(),
     "inbox": set(),
     "talk": set(),
-    "guard": {"lazy"},
+    "guard": {"guard_set", "lazy"},
+    "guard_set": {"guard", "store"},
     "wifi": set(),
     "points": set(),
     "dial": {"clock"},
@@ -29,12 +30,24 @@ FIRMWARE = {
     "tool_gpio": {"tools"},
     "tool_points": {"tools", "points"},
     "tool_memory": {"tools"},
+    "tool_limit": {"guard_set", "tools"},
     "tool_system": {"tools", "clock"},
     "specs": {"tools"},
     "agent": {"", "clock", "inbox", "lazy", "specs", "talk", "tools"},
     "command": set(),
     "console": {"command", "lazy"},
-    "start": {"agent", "console", "guard", "inbox", "link", "points", "store", "tools"},
+    "start": {
+        "agent",
+        "console",
+        "guard",
+        "guard_set",
+        "inbox",
+        "lazy",
+        "link",
+        "points",
+        "store",
+        "tools",
+    },
     "board": {"lazy", "start"},
 }
 
@@ -80,6 +93,24 @@ def test_only_the_guard_touches_pins(path: Path) -> None:
         for alias in node.names
     }
     assert path.stem == "guard" or not names & {"Pin", "PWM", "ADC", "I2C", "SoftI2C", "Signal"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "firmware/ganglion").glob("*.py")), ids=lambda p: p.stem
+)
+def test_hardware_is_reached_through_the_guard(path: Path) -> None:
+    """Nobody else loads a driver, and no other module takes pins or timers from `machine`."""
+    if path.stem == "guard":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "machine":
+            own = path.stem.startswith("hw_")
+            assert own or node.attr not in {"Pin", "PWM", "ADC", "I2C", "SoftI2C", "Timer"}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy.load":
+            assert "hw_" not in ast.unparse(node.args[0])
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            names = [node.module or "", *(alias.name for alias in node.names)]
+            assert not any(name.startswith("hw_") for name in names)
 
 
 @pytest.mark.parametrize(

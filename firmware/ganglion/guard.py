@@ -5,8 +5,8 @@ was asked for. What a board forbids stands in its file; what its owner forbids i
 `limits` (docs/guard.md), which guard_set.py writes.
 """
 
-import struct
 import time
+from array import array
 
 import machine
 from machine import Pin
@@ -17,7 +17,7 @@ from . import lazy
 _SETTLE_US = const(20)
 _TIMER = const(0)  # the one number that every chip has; nobody else may use it
 
-# What is true of a GPIO, a byte each in `_state`.
+# What is true of a GPIO, a byte each in `state`.
 _OUT = const(1)  # a plain output
 _ON = const(2)  # away from its off level
 _DUE = const(4)  # until the time in its row
@@ -26,21 +26,20 @@ _BACK = const(16)  # and is to be on then, as it was before the reset
 _KEPT = const(32)  # on, as flash has it
 _LOST = const(64)  # made safe in this outage of the link
 
-# A row of `limits`: gpio, flags, interlock group, rate a minute, switchings-on of the last seven
-# 10 s, what to tell; u32: max_on_s, min_off_s, link_loss_s, until (0.1 s), number of the 10 s;
-# f32: min, max. Its writer is guard_set.py.
-ROW_BYTES = const(40)
+# A row of `limits`, in words of 32 bits: gpio, flags (and from bit 8 what to tell), interlock,
+# rate_per_min, max_on_s, min_off_s, link_loss_s; then what changes: until (in tenths of a second
+# since boot), number of the last 15 s with a switching-on, how many those and the four before had
+# (6 bits each, the last highest). guard_set.py writes them.
+ROW = const(10)
 _FLAGS = const(1)
-_GROUP = const(2)
+_INTERLOCK = const(2)
 _RATE = const(3)
-_COUNTS = const(4)
-_TELL = const(11)
-_MAX_ON = const(12)
-_MIN_OFF = const(16)
-_LINK_LOSS = const(20)
-_UNTIL = const(24)
-_TENS = const(28)
-_RANGE = const(32)
+_MAX_ON = const(4)
+_MIN_OFF = const(5)
+_LINK_LOSS = const(6)
+_UNTIL = const(7)
+_SLOT = const(8)
+_COUNTS = const(9)
 
 # Flags: the safe level, is there one, restore "last", read only, not at all, is there a range.
 _LEVEL = const(1)
@@ -48,7 +47,7 @@ _SAFE = const(2)
 _LAST = const(4)
 _READ = const(8)
 _NOT = const(16)
-_RANGED = const(32)
+_RANGE = const(32)
 
 _WHY = ("", "was on for as long as it may be", "went safe: the link is lost", "went safe")
 # Drivers whose pin a plain level may take over: better off than refused.
@@ -63,14 +62,13 @@ class Guard:
     def __init__(self, board):
         """`board` is a module of boards/: NAME, IO, IN, DENIED."""
         self.board = board
-        self.limits = bytearray()
+        self.limits = array("I")
         self.uses = {}  # gpio -> what a driver uses it for
-        self.store = None  # of guard_set, for outputs that come back as they were
+        self.store = None  # set by guard_set
         self._pins = {}  # gpio -> Pin, of those used plainly
-        self._state = bytearray(64)
+        self.state = bytearray(64)
         self._clock = (0, time.ticks_ms())  # tenths of a second since boot, and their ticks
         self._timer = None
-        self._on_timer = self._fire  # a bound method is an allocation, here made once
 
     def check(self, gpio, output):
         """Raises `Refused` unless board and owner let this pin be driven (or read)."""
@@ -83,21 +81,20 @@ class Guard:
                 raise Refused("this board has no pin %d" % gpio)
             if output:
                 raise Refused("pin %d can only be read on this board" % gpio)
-        at = self.row(gpio)
-        if at >= 0:
-            flags = self.limits[at + _FLAGS]
-            if flags & _NOT:
-                raise Refused("pin %d may not be used: its owner's limit" % gpio)
-            if output and flags & _READ:
-                raise Refused("pin %d may only be read: its owner's limit" % gpio)
+        flags = self._flags(gpio)
+        if flags & _NOT or (output and flags & _READ):
+            raise Refused(
+                "pin %d may %s: its limit"
+                % (gpio, "only be read" if flags & _READ else "not be used")
+            )
 
     def within(self, gpio, value):
         """Raises `Refused` unless a driver may set this pin to `value`, in its tool's unit."""
-        at = self.row(gpio)
-        if at >= 0 and self.limits[at + _FLAGS] & _RANGED:
-            low, high = struct.unpack_from("<ff", self.limits, at + _RANGE)
-            if not low <= value <= high:
-                raise Refused("pin %d takes %g to %g" % (gpio, low, high))
+        if self._flags(gpio) & _RANGE:
+            why = lazy.load("guard_set").outside(self.store, gpio, value)
+            lazy.drop("guard_set")
+            if why:
+                raise Refused(why)
 
     # ---- plain levels
 
@@ -110,10 +107,10 @@ class Guard:
         self.check(gpio, True)
         use = self.uses.get(gpio)
         if use and use not in _GIVE_WAY:
-            raise Refused("pin %d is in use (%s)" % (gpio, use))
-        on = level != self._off(self.row(gpio))
-        if not (on and self._state[gpio] & _ON):
-            self._admit(gpio, on)
+            raise self._used(gpio)
+        on = level != self.off(gpio)
+        if on and not self.state[gpio] & _ON:
+            self._admit(gpio)
         return self._apply(gpio, on, lambda: self._put(gpio, level))
 
     def read(self, gpio):
@@ -127,14 +124,16 @@ class Guard:
         return pin.value()
 
     def _put(self, gpio, level):
-        if self._state[gpio] & _OUT:
+        """Called by the timer, too: nothing may wait here."""
+        if self.state[gpio] & _OUT:
             pin = self._pins[gpio]
             pin.value(level)
         else:
-            self.uses.pop(gpio, None)
-            # The level goes in with the mode: no glitch through the other level.
+            # A mode takes the pad from PWM and the like. The level goes in with it: no glitch
+            # through the other one.
             pin = self._pins[gpio] = Pin(gpio, Pin.OUT, value=level)
-            self._state[gpio] |= _OUT
+            self.uses.pop(gpio, None)
+            self.state[gpio] |= _OUT
         time.sleep_us(_SETTLE_US)
         return pin.value()
 
@@ -145,228 +144,201 @@ class Guard:
         return lazy.load("hw_" + kind)
 
     def take(self, gpio, use, output):
-        """The pin is now used as `use`, until `free`; where the guard switches it off, `uses`
-        no longer has it. Raises `Refused` when it is used otherwise."""
+        """The pin is now used as `use`, until `free`, or until `uses` has it no more: the guard
+        has switched it off then. Raises `Refused` when it is used otherwise."""
         self.check(gpio, output)
-        old = self.uses.get(gpio)
-        if old is None:
+        if self.uses.get(gpio, use) != use:
+            raise self._used(gpio)
+        if gpio not in self.uses:
             self._pins.pop(gpio, None)
-            self._state[gpio] &= ~_OUT
+            self.state[gpio] &= ~_OUT
             self.uses[gpio] = use
-        elif old != use:
-            raise Refused("pin %d is in use (%s)" % (gpio, old))
 
     def free(self, gpio):
         """No use any more: its safe level where it has one, else a plain input."""
-        at = self.row(gpio)
-        if at >= 0 and self.limits[at + _FLAGS] & _SAFE:
-            self._force(at, 0)
+        self.uses.pop(gpio, None)
+        if self._flags(gpio) & _SAFE:
+            self._put(gpio, self.off(gpio))
         else:
-            self.uses.pop(gpio, None)
-            self._pins[gpio] = Pin(gpio, Pin.IN)
-            self._state[gpio] &= ~_OUT
-            self._ended(gpio)
+            Pin(gpio, Pin.IN)
+            self._pins.pop(gpio, None)
+            self.state[gpio] &= ~_OUT
+        self._ended(gpio)
 
     def drive(self, gpio, on, act):
         """Calls `act()`, which makes the pin be on (or off), within its limits; returns what it
         returned. Raises `Refused`, and has then called nothing."""
-        self._admit(gpio, on)
+        if on:
+            self._admit(gpio)
         return self._apply(gpio, on, act)
+
+    def _used(self, gpio):
+        return Refused("pin %d is in use: %s" % (gpio, self.uses[gpio]))
 
     # ---- limits
 
     def row(self, gpio):
         """Where the limits of a pin begin in `limits`, -1 if it has none."""
         limits = self.limits
-        for at in range(0, len(limits), ROW_BYTES):
+        for at in range(0, len(limits), ROW):
             if limits[at] == gpio:
                 return at
         return -1
 
-    def _u32(self, at):
-        return struct.unpack_from("<I", self.limits, at)[0]
+    def _flags(self, gpio):
+        at = self.row(gpio)
+        return self.limits[at + _FLAGS] if at >= 0 else 0
 
-    def _off(self, at):
+    def off(self, gpio):
         """The level that is off: the safe one. Where none is given, 0."""
-        flags = self.limits[at + _FLAGS] if at >= 0 else 0
-        return flags & _LEVEL if flags & _SAFE else 0
+        return self._flags(gpio) & _LEVEL
 
     def _now(self):
         """Tenths of a second since boot."""
         tenths, ticks = self._clock
         return tenths + time.ticks_diff(time.ticks_ms(), ticks) // 100
 
-    def _admit(self, gpio, on):
+    def _admit(self, gpio):
         """May it be switched on? Counts it. Switching off is always allowed."""
         at = self.row(gpio)
-        if not on or at < 0:
+        if at < 0:
             return
         limits = self.limits
+        state = self.state
         now = self._now()
-        state = self._state[gpio]
-        if state & _WAIT:
-            left = self._u32(at + _UNTIL) - now
-            if left > 0:
-                raise self._not_before(gpio, at, left)
-        group = limits[at + _GROUP]
-        if group and not state & _ON:
-            for other in range(0, len(limits), ROW_BYTES):
-                if limits[other + _GROUP] == group and self._state[limits[other]] & _ON:
-                    raise Refused("pin %d and pin %d are never on together" % (gpio, limits[other]))
+        left = limits[at + _UNTIL] - now if state[gpio] & _WAIT else 0
+        interlock = limits[at + _INTERLOCK]
+        if interlock:
+            for other in range(0, len(limits), ROW):
+                if other != at and limits[other + _INTERLOCK] == interlock:
+                    if state[limits[other]] & _ON:
+                        raise Refused(
+                            "pin %d is on: never together with %d" % (limits[other], gpio)
+                        )
         rate = limits[at + _RATE]
-        if rate:
-            first = at + _COUNTS
-            tens = now // 100
-            n = min(tens - self._u32(at + _TENS), 7)
-            limits[first : first + 7] = bytes(n) + limits[first : first + 7 - n]
-            struct.pack_into("<I", limits, at + _TENS, tens)
-            total = sum(limits[first : first + 7])
-            if total >= rate:
-                n = 7
-                while total >= rate:
-                    n -= 1
-                    total -= limits[first + n]
-                raise self._not_before(gpio, at, (tens + 7 - n) * 100 - now)
-            limits[first] += 1
-
-    def _not_before(self, gpio, at, left):
-        word = "off" if self._off(at) else "on"
-        return Refused("pin %d may be %s again in %d s" % (gpio, word, (left + 9) // 10))
+        if rate and left <= 0:
+            slot = now // 150
+            counts = limits[at + _COUNTS] >> min(slot - limits[at + _SLOT], 5) * 6
+            total = 0
+            # From the newest: the one that makes it too many must be over for a minute.
+            for n in range(5):
+                total += counts >> (24 - 6 * n) & 63
+                if total >= rate:
+                    left = (slot - n + 5) * 150 - now
+                    break
+            else:
+                limits[at + _SLOT] = slot
+                limits[at + _COUNTS] = counts + (1 << 24)
+        if left > 0:
+            word = "off" if self.off(gpio) else "on"
+            raise Refused("pin %d may be %s again in %d s" % (gpio, word, (left + 9) // 10))
 
     def _apply(self, gpio, on, act):
-        state = self._state
-        if on:
-            if not state[gpio] & _ON:
-                at = self.row(gpio)
-                state[gpio] = state[gpio] & ~(_WAIT | _BACK) | _ON
-                # Before the act: what hangs in it must not stay on.
-                if at >= 0:
-                    self.begin(at)
-            shown = act()
-            if not state[gpio] & _ON:
-                # The timer ended it while it was switched on once more.
-                self._force(self.row(gpio), 0)
-        else:
+        if not on:
             shown = act()
             self._ended(gpio)
-        if self.store:
-            self._keep(gpio)
+            return shown
+        if not self.state[gpio] & _ON:
+            # Before the act: what hangs in it must not stay on.
+            self.begin(gpio)
+        shown = act()
+        if not self.state[gpio] & _ON:
+            # The timer ended it just when it was switched on once more.
+            self._put(gpio, self.off(gpio))
         return shown
 
-    def begin(self, at):
-        """The time that an output may be on runs from now."""
-        seconds = self._u32(at + _MAX_ON)
-        if seconds:
-            struct.pack_into("<I", self.limits, at + _UNTIL, self._now() + seconds * 10)
-            self._state[self.limits[at]] |= _DUE
-            self._arm()
+    def begin(self, gpio):
+        """It is on; the time that it may be runs from now."""
+        state = self.state[gpio] & ~(_WAIT | _BACK) | _ON
+        at = self.row(gpio)
+        if at >= 0 and self.limits[at + _MAX_ON]:
+            self.limits[at + _UNTIL] = self._now() + self.limits[at + _MAX_ON] * 10
+            state |= _DUE
+        self.state[gpio] = state
+        if state & _DUE:
+            self.mind()
 
     def _ended(self, gpio):
         """It is off. Called by the timer, too."""
-        state = self._state[gpio]
-        self._state[gpio] = state & ~(_ON | _DUE | _BACK)
+        state = self.state[gpio]
         at = self.row(gpio)
-        if at >= 0 and state & _ON:
-            seconds = self._u32(at + _MIN_OFF)
-            if seconds:
-                struct.pack_into("<I", self.limits, at + _UNTIL, self._now() + seconds * 10)
-                self._state[gpio] |= _WAIT
+        if at >= 0 and state & _ON and self.limits[at + _MIN_OFF]:
+            self.limits[at + _UNTIL] = self._now() + self.limits[at + _MIN_OFF] * 10
+            state |= _WAIT
+        self.state[gpio] = state & ~(_ON | _DUE | _BACK)
 
-    def _force(self, at, why):
-        """To the off level, whoever drives it. Called by the timer, too: nothing may wait here."""
+    def force(self, at, why):
+        """To the off level, whoever drives it; `why` is told by `tick`. The timer calls it."""
         gpio = self.limits[at]
-        level = self._off(at)
-        if self._state[gpio] & _OUT:
-            self._pins[gpio].value(level)
-        else:
-            # A mode takes the pad away from PWM and the like.
-            self._pins[gpio] = Pin(gpio, Pin.OUT, value=level)
-            self.uses.pop(gpio, None)
-            self._state[gpio] |= _OUT
+        self._put(gpio, self.off(gpio))
         self._ended(gpio)
-        self.limits[at + _TELL] = why
+        self.limits[at + _FLAGS] |= why << 8
 
-    def _arm(self):
-        """One hardware timer for the next output that has been on for long enough."""
+    def mind(self, timer=None):
+        """Switches off what has been on for long enough; one hardware timer for the next, which
+        calls this even where every task hangs."""
         limits = self.limits
-        until = None
-        for at in range(0, len(limits), ROW_BYTES):
-            if self._state[limits[at]] & _DUE:
-                due = self._u32(at + _UNTIL)
-                if until is None or due < until:
-                    until = due
-        if until is not None:
-            tenths, ticks = self._clock
-            self._start((until - tenths) * 100 - time.ticks_diff(time.ticks_ms(), ticks))
-
-    def _start(self, ms):
-        if self._timer is None:
-            self._timer = machine.Timer(_TIMER)
-        self._timer.init(mode=machine.Timer.ONE_SHOT, period=max(ms, 1), callback=self._on_timer)
-
-    def _fire(self, timer):
+        tenths, ticks = self._clock
+        soonest = 0
         try:
-            now = self._now()
-            limits = self.limits
-            for at in range(0, len(limits), ROW_BYTES):
-                if self._state[limits[at]] & _DUE and self._u32(at + _UNTIL) <= now:
-                    self._force(at, 1)
-            self._arm()
+            past = time.ticks_diff(time.ticks_ms(), ticks)
+            for at in range(0, len(limits), ROW):
+                if self.state[limits[at]] & _DUE:
+                    ms = (limits[at + _UNTIL] - tenths) * 100 - past
+                    if ms <= 0:
+                        self.force(at, 1)
+                    elif not soonest or ms < soonest:
+                        soonest = ms
         except MemoryError:
-            self._start(50)
+            soonest = 50
+        if soonest:
+            if self._timer is None:
+                self._timer = machine.Timer(_TIMER)
+            self._timer.init(mode=machine.Timer.ONE_SHOT, period=soonest, callback=self.mind)
 
     def tick(self, down_s):
         """Once a second: the link has been down for `down_s`. Returns what the guard did by
         itself since, `(gpio, sentence)` each."""
-        # Here and not in _now: the ticks wrap after days.
-        ticks = self._clock[1]
-        now = self._now()
-        self._clock = (now, time.ticks_add(ticks, (now - self._clock[0]) * 100))
         told = []
         limits = self.limits
-        state = self._state
-        for at in range(0, len(limits), ROW_BYTES):
+        state = self.state
+        tenths, ticks = self._clock
+        now = self._now()
+        # Here, as the ticks wrap after days; in one piece, as the timer reads it.
+        self._clock = (now, time.ticks_add(ticks, (now - tenths) * 100))
+        for at in range(0, len(limits), ROW):
             gpio = limits[at]
-            loss = self._u32(at + _LINK_LOSS)
             if not down_s:
                 state[gpio] &= ~_LOST
-            elif loss and down_s >= loss and not state[gpio] & _LOST:
+            elif 0 < limits[at + _LINK_LOSS] <= down_s and not state[gpio] & _LOST:
                 state[gpio] |= _LOST
                 if state[gpio] & (_ON | _BACK):
-                    self._force(at, 2)
-            if state[gpio] & _WAIT and self._u32(at + _UNTIL) <= now:
+                    self.force(at, 2)
+            if state[gpio] & _WAIT and limits[at + _UNTIL] <= now:
                 back = state[gpio] & _BACK
                 state[gpio] &= ~(_WAIT | _BACK)
                 if back:
                     try:
-                        self.write(gpio, 1 - self._off(at))
+                        self.write(gpio, 1 - self.off(gpio))
                     except Refused as e:
                         told.append((gpio, e.args[0]))
-            if limits[at + _TELL]:
-                told.append((gpio, "pin %d %s" % (gpio, _WHY[limits[at + _TELL]])))
-                limits[at + _TELL] = 0
-            if self.store:
-                self._keep(gpio)
+            why = limits[at + _FLAGS] >> 8
+            if why:
+                limits[at + _FLAGS] &= 255
+                told.append((gpio, "pin %d %s" % (gpio, _WHY[why])))
+            if limits[at + _FLAGS] & _LAST:
+                # What waits to come back is on as far as flash is concerned.
+                kept = _KEPT if state[gpio] & (_ON | _BACK) else 0
+                if state[gpio] & _KEPT != kept:
+                    try:
+                        self.store.set("o:%d" % gpio, 1 if kept else 0)
+                        state[gpio] ^= _KEPT
+                    except Exception:
+                        pass  # a full flash must keep nothing from being switched
         return told
 
     def safe(self):
-        """Every output that has a safe level goes there, and what is on within limits, off."""
-        limits = self.limits
-        for at in range(0, len(limits), ROW_BYTES):
-            if limits[at + _FLAGS] & _SAFE or self._state[limits[at]] & _ON:
-                self._force(at, 3)
-
-    def _keep(self, gpio):
-        """The level on flash, of outputs that come back with it."""
-        at = self.row(gpio)
-        if at < 0 or not self.limits[at + _FLAGS] & _LAST:
-            return
-        state = self._state[gpio]
-        # What waits to come back is on as far as flash is concerned.
-        on = state & (_ON | _BACK) != 0
-        if on != (state & _KEPT != 0):
-            try:
-                self.store.set("o:%d" % gpio, 1 if on else 0)
-            except Exception:
-                return  # a full flash must not keep anything from being switched
-            self._state[gpio] ^= _KEPT
+        """Every output that has a safe level goes there, and what else has a limit goes off."""
+        for at in range(0, len(self.limits), ROW):
+            if self.limits[at + _FLAGS] & _SAFE or self.state[self.limits[at]] & _ON:
+                self.force(at, 3)

@@ -28,7 +28,7 @@ from . import lazy
 from .guard import Refused
 from .store import StoreFull
 
-FAMILIES = ("gpio", "points", "memory", "system")
+FAMILIES = ("gpio", "points", "memory", "system", "limit")
 
 _STAYS = "gpio"
 # The tools of each family, in the same order; a test holds it against the families' SPECS.
@@ -37,6 +37,7 @@ _WHERE = (
     "point_set point_list point_delete",
     "memory_set memory_get memory_list memory_delete",
     "get_time get_health",
+    "limit_set limit_get limit_list limit_delete",
 )
 
 
