@@ -140,6 +140,8 @@ class Agent:
             self.link.publish("reply", dumps({"id": cid, "text": why, "err": code}))
 
     def _do(self, msg):
+        if self.tools.kit.routines:
+            self.tools.kit.routines.turn += 1
         tool = msg["tool"]
         args = msg["args"]
         receipt = self._call(tool, args)[2]
@@ -161,7 +163,7 @@ class Agent:
         """A turn from the console. `callback(turn id, text, results, err, by)`."""
         self._turn_n += 1
         tid = "c%d-%d" % (self.boot, self._turn_n)
-        if not self.link.connected:
+        if not self.link.connected and not self._phrase(text):
             # Someone sits in front of it: no use to let them wait for a deadline.
             callback(tid, _OFFLINE % self.link.problem, [], "offline", None)
             return
@@ -217,6 +219,10 @@ class Agent:
 
     async def _turn(self, tid, text, speaker, results):
         """Appends to `results`; returns `(reply, error code or None, by)`."""
+        routine = self._phrase(text)
+        if routine:
+            results.append(self._call("routine_run", {"name": routine}))
+            return results[-1][3], None, "chip"
         talk = self._talks.of(speaker)
         messages = [dumps(["u", text])]
         began = time.ticks_ms()
@@ -244,6 +250,13 @@ class Agent:
         messages.append(dumps(["a", reply]))
         talk.add(tid, messages)
         return reply, None, by
+
+    def _phrase(self, text):
+        """The routine that these words run, with nobody asked."""
+        routines = self.tools.kit.routines
+        if routines:
+            routines.turn += 1
+            return routines.match(text)
 
     def _error_of(self, err):
         if isinstance(err, dict) and isinstance(err.get("msg"), str):

@@ -87,6 +87,11 @@ def start(board, cause):
     )
     agent.event("boot", {"reset": cause, "cut": store.cut})
     gc.collect()
+    board.kit.agent = agent
+    if store.count("t:"):
+        # What a power cut ended: its outputs are put right before the network is up.
+        board.kit.routines = lazy.load("routines").Routines(board.kit)
+        board.kit.routines.recover()
     asyncio.create_task(link.run())
     asyncio.create_task(agent.run())
     asyncio.create_task(console.run(board))

@@ -28,7 +28,7 @@ from . import lazy
 from .guard import Refused
 from .store import StoreFull
 
-FAMILIES = ("gpio", "points", "memory", "system", "limit")
+FAMILIES = ("gpio", "points", "memory", "system", "limit", "routine")
 
 _STAYS = "gpio"
 # The tools of each family, in the same order; a test holds it against the families' SPECS.
@@ -38,6 +38,8 @@ _WHERE = (
     "memory_set memory_get memory_list memory_delete",
     "get_time get_health",
     "limit_set limit_get limit_list limit_delete",
+    "routine_define routine_approve routine_check routine_run routine_cancel routine_list"
+    " routine_delete",
 )
 
 
@@ -60,6 +62,8 @@ class Kit:
         self.points = points
         self.store = store
         self.health = health
+        self.agent = None
+        self.routines = None  # routines.py, where there is one
 
     def resolve(self, ref):
         """`(gpio, name or None)` of a GPIO number or a point's name."""
@@ -190,7 +194,7 @@ class Tools:
         return receipt, _sentence(say), spec[3]
 
     def _field(self, key, args, receipt):
-        if key == "name":
+        if key == "name" and "pin" in args:
             ref = args.get("pin")
             return ref if isinstance(ref, str) else self._pin_name(ref)
         if key in receipt:
