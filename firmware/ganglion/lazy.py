@@ -9,6 +9,11 @@ def load(name):
     return __import__("ganglion." + name, None, None, (name,))
 
 
+def loaded(name):
+    """The module `ganglion.<name>` if it is in the heap, else None."""
+    return sys.modules.get("ganglion." + name)
+
+
 def drop(name):
     """Let its memory go once nobody uses it any more."""
     sys.modules.pop("ganglion." + name, None)

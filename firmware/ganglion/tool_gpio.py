@@ -1,5 +1,6 @@
 """GPIO: write and read levels. Receipts hold the level of the pad, read back."""
 
+from . import lazy
 from .tools import ToolError
 
 SPECS = (
@@ -18,28 +19,38 @@ SPECS = (
 def call(kit, name, args):
     if name == "gpio_read_all":
         return _read_all(kit)
-    gpio, point = kit.resolve(args["pin"])
     if name == "gpio_read":
-        return {"level": kit.guard.read(gpio)}
+        return {"level": kit.guard.read(kit.resolve(args["pin"])[0])}
+    gpio, point = output(kit, args["pin"])
     value = args["value"]
-    if point is not None:
-        known = kit.points.get(point)
-        if known and not known[1]:
-            raise ToolError("refused", "%s (pin %d) is an input" % (point, gpio))
     if value == "toggle":
         kit.guard.check(gpio, True)
         value = 1 - kit.guard.read(gpio)
     level = kit.guard.write(gpio, value)
-    if level != value:
-        label = "%s (pin %d)" % (point, gpio) if point else "pin %d" % gpio
-        words = ("off", "on")
-        return {
-            "level": level,
-            "err": "mismatch",
-            "msg": "%s was set %s but reads %s: check the wiring"
-            % (label, words[value], words[level]),
-        }
-    return {"level": level}
+    pulse = lazy.loaded("hw_pulse")
+    if pulse:
+        pulse.forget(gpio)
+    return {"level": level} if level == value else mismatch(gpio, point, value, level)
+
+
+def output(kit, ref):
+    """`(gpio, name or None)` of what is to be driven; a point that is an input is not."""
+    gpio, point = kit.resolve(ref)
+    if point is not None:
+        known = kit.points.get(point)
+        if known and not known[1]:
+            raise ToolError("refused", "%s (pin %d) is an input" % (point, gpio))
+    return gpio, point
+
+
+def mismatch(gpio, point, value, level):
+    label = "%s (pin %d)" % (point, gpio) if point else "pin %d" % gpio
+    words = ("off", "on")
+    return {
+        "level": level,
+        "err": "mismatch",
+        "msg": "%s was set %s but reads %s: check the wiring" % (label, words[value], words[level]),
+    }
 
 
 def _read_all(kit):

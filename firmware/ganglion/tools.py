@@ -28,7 +28,21 @@ from . import lazy
 from .guard import Refused
 from .store import StoreFull
 
-FAMILIES = ("gpio", "points", "memory", "system", "limit", "routine")
+FAMILIES = (
+    "gpio",
+    "points",
+    "memory",
+    "system",
+    "limit",
+    "routine",
+    "pulse",
+    "pwm",
+    "adc",
+    "i2c",
+    "sensor",
+    "neopixel",
+    "counter",
+)
 
 _STAYS = "gpio"
 # The tools of each family, in the same order; a test holds it against the families' SPECS.
@@ -40,6 +54,13 @@ _WHERE = (
     "limit_set limit_get limit_list limit_delete",
     "routine_define routine_approve routine_check routine_run routine_cancel routine_list"
     " routine_delete",
+    "gpio_pulse",
+    "pwm_set servo_set pwm_stop",
+    "adc_read",
+    "i2c_scan i2c_read i2c_write i2c_write_read",
+    "ds18x20_read dht_read",
+    "neopixel_set",
+    "counter_start counter_read counter_stop",
 )
 
 

@@ -18,6 +18,8 @@ PRIVATE = {
     "network": {"JOIN_MS", "OPEN"},
     "socket": {"EAI_FAIL"},
     "ntptime": {"ETIMEDOUT"},
+    "_analog": {"ETIMEDOUT"},
+    "_sensor": {"ETIMEDOUT"},
     "esp32": {"KIND", "VALUE_MAX", "INT", "BLOB", "NOT_FOUND", "FULL"},
 }
 
@@ -47,9 +49,13 @@ def test_blocks_do_not_overlap():
         (layout.TARGETS, layout.TARGETS_N * layout.TARGET_SIZE),
         (layout.RTC_LEN, 2),
         (layout.RTC, layout.RTC_SIZE),
+        (layout.PINS_ADC, 8),
+        (layout.PINS_ADC2, 8),
         (layout.I2C, layout.I2C_N * layout.I2C_SIZE),
         (layout.NVS, layout.NVS_N * layout.NVS_SIZE),
         (layout.PADS, layout.PADS_N * layout.PAD_SIZE),
+        (layout.SENSORS, layout.SENSORS_N * layout.SENSOR_SIZE),
+        (layout.STRIPS, layout.STRIPS_N * layout.STRIP_SIZE),
         (layout.SIZE, 0),
     ]
     for (start, size), (following, _) in itertools.pairwise(blocks):

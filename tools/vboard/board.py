@@ -340,6 +340,14 @@ class VirtualBoard:
     def i2c(self, addr: int, regs: bytes | None) -> None:
         self.hardware.set_i2c(addr, regs)
 
+    def sensor(self, pin: int, kind: str | None, **what: Any) -> None:
+        """A DS18B20 or DHT on a pin; see `Hardware.set_sensor`."""
+        self.hardware.set_sensor(pin, kind, **what)
+
+    def strip(self, pin: int) -> list[str]:
+        """The colours of the LED strip on a pin."""
+        return self.hardware.strip(pin)
+
     async def net(self, up: bool) -> None:
         """The Wi-Fi and all behind it, NTP included."""
         self.hardware[layout.NET_UP] = up

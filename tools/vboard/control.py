@@ -114,6 +114,13 @@ class ControlServer:
             case "i2c":
                 regs = request["regs"]
                 board.i2c(request["addr"], None if regs is None else bytes.fromhex(regs))
+            case "sensor":
+                what = {k: v for k, v in request.items() if k not in ("op", "pin", "kind")}
+                if what.get("rom") is not None:
+                    what["rom"] = bytes.fromhex(what["rom"])
+                board.sensor(request["pin"], request["kind"], **what)
+            case "strip":
+                return {"colours": board.strip(request["pin"])}
             case "net":
                 await board.net(_flag(request, "up"))
             case "clock":

@@ -26,6 +26,12 @@ _PULLS = {0: None, at.PULL_DOWN: "down", at.PULL_UP: "up"}
 _ESP32_VALID = sum(1 << n for n in range(40) if n != 24 and not 28 <= n <= 31)
 _ESP32_IN_ONLY = sum(1 << n for n in range(34, 40))
 _ANY_VALID = (1 << 49) - 1
+# The same, "ADC": channels of the first converter, and of the second, which the radio needs.
+_ESP32_ADC1 = sum(1 << n for n in range(32, 40))
+_ESP32_ADC2 = sum(1 << n for n in (0, 2, 4, 12, 13, 14, 15, 25, 26, 27))
+
+_SENSORS = {"ds18b20": at.DS18B20, "dht11": at.DHT11, "dht22": at.DHT22}
+_FAILS = {None: 0, "crc": at.BAD_CRC, "gone": at.GONE, "power": at.UNPOWERED}
 
 
 class BadOperation(ValueError):
@@ -86,15 +92,20 @@ class Hardware:
     def __init__(self, path: Path, board: str = "esp32") -> None:
         self._in_only = _ESP32_IN_ONLY if board == "esp32" else 0
         self._valid = _ESP32_VALID if board == "esp32" else _ANY_VALID
+        nvs_end = at.NVS + at.NVS_N * at.NVS_SIZE
         keep_nvs = b""
-        if path.exists() and path.stat().st_size == at.SIZE:
-            keep_nvs = path.read_bytes()[at.NVS : at.NVS + at.NVS_N * at.NVS_SIZE]
+        if path.exists() and path.stat().st_size >= nvs_end:
+            keep_nvs = path.read_bytes()[at.NVS : nvs_end]
         path.write_bytes(bytes(at.SIZE))
         with path.open("r+b") as file:
             self.memory = mmap.mmap(file.fileno(), at.SIZE)
         self.memory[at.NVS : at.NVS + len(keep_nvs)] = keep_nvs
         self.memory[at.PINS_VALID : at.PINS_VALID + 8] = self._valid.to_bytes(8, "little")
         self.memory[at.PINS_IN_ONLY : at.PINS_IN_ONLY + 8] = self._in_only.to_bytes(8, "little")
+        adc2 = _ESP32_ADC2 if board == "esp32" else 0
+        adc = _ESP32_ADC1 | adc2 if board == "esp32" else _ANY_VALID
+        self.memory[at.PINS_ADC : at.PINS_ADC + 8] = adc.to_bytes(8, "little")
+        self.memory[at.PINS_ADC2 : at.PINS_ADC2 + 8] = adc2.to_bytes(8, "little")
         self[at.NET_UP] = 1
         self[at.NTP_UP] = 1
 
@@ -131,6 +142,10 @@ class Hardware:
         self.hard_reset(at.PWRON_RESET)
         self.memory[at.RTC_LEN : at.RTC + at.RTC_SIZE] = bytes(2 + at.RTC_SIZE)
         self[at.CUT] = 0
+        for slot in self._slots(at.SENSORS, at.SENSOR_SIZE, at.SENSORS_N):
+            self[slot + at.CONVERTED] = 0
+        for slot in self._slots(at.STRIPS, at.STRIP_SIZE, at.STRIPS_N):
+            self[slot] = 0
         self.unset_clock()
 
     def hard_reset(self, cause: int) -> None:
@@ -197,7 +212,7 @@ class Hardware:
             raise BadOperation("addr is 8 to 119")
         if regs is not None and len(regs) > 256:
             raise BadOperation("a device has 256 registers at most")
-        slots = [at.I2C + n * at.I2C_SIZE for n in range(at.I2C_N)]
+        slots = self._slots(at.I2C, at.I2C_SIZE, at.I2C_N)
         mine = [s for s in slots if self[s] and self[s + 1] == addr]
         if regs is None:
             for slot in mine:
@@ -211,6 +226,70 @@ class Hardware:
         self.memory[slot + 2] = 0
         self.memory[slot + 4 : slot + 260] = regs.ljust(256, b"\0")
         self[slot] = 1
+
+    def set_sensor(
+        self,
+        pin: int,
+        kind: str | None,
+        celsius: float = 0.0,
+        humidity: float = 0.0,
+        rom: bytes | None = None,
+        fail: str | None = None,
+    ) -> None:
+        """Wire a sensor to a pin, renew what it measures, or take it off (``kind`` None).
+
+        A bus has several DS18B20s, told apart by their ``rom``; by default it is made of the pin.
+        ``fail``: "crc" (bad checksums), "gone" (no answer), "power" (it never converts).
+        """
+        self.pad(pin)
+        if kind is not None and kind not in _SENSORS:
+            raise BadOperation(f"kind is {', '.join(_SENSORS)} or null")
+        if fail not in _FAILS:
+            raise BadOperation("fail is crc, gone, power or null")
+        own = bytes((0x28, pin, 0, 0, 0, 0, 0, 0))
+        if rom is not None and len(rom) != 8:
+            raise BadOperation("rom is 8 bytes")
+        slots = self._slots(at.SENSORS, at.SENSOR_SIZE, at.SENSORS_N)
+        here = [s for s in slots if self[s] and self[s + at.GPIO] == pin]
+        if rom is not None or kind == "ds18b20":
+            want = rom or own
+            mine = [s for s in here if self.memory[s + at.ROM : s + at.ROM + 8] == want]
+        else:
+            want, mine = bytes(8), here
+        if kind is None:
+            for slot in mine:
+                self[slot] = 0
+            return
+        free = mine or [s for s in slots if not self[s]]
+        if not free:
+            raise BadOperation(f"there are {at.SENSORS_N} sensors already")
+        slot = free[0]
+        if not mine:
+            self.memory[slot + at.SCRATCH : slot + at.SCRATCH + 3] = b"\x4b\x46\x7f"
+            self[slot + at.CONVERTED] = 0
+        scale = 16 if kind == "ds18b20" else 10
+        figures = struct.pack("<hH", round(celsius * scale), round(humidity * 10))
+        self.memory[slot + at.ROM : slot + at.ROM + 8] = want
+        self.memory[slot + at.CELSIUS : slot + at.CELSIUS + 4] = figures
+        self[slot + at.GPIO] = pin
+        self[slot + at.FAIL] = _FAILS[fail]
+        self[slot] = _SENSORS[kind]
+
+    def strip(self, pin: int) -> list[str]:
+        """The colours of the LED strip on a pin, "#rrggbb" each; those that were ever sent."""
+        self.pad(pin)
+        for slot in self._slots(at.STRIPS, at.STRIP_SIZE, at.STRIPS_N):
+            if self[slot] == pin + 1:
+                n = self[slot + 2] | self[slot + 3] << 8
+                grb = bytes(self.memory[slot + 4 : slot + 4 + n])
+                return [
+                    f"#{grb[i + 1]:02x}{grb[i]:02x}{grb[i + 2]:02x}" for i in range(0, n - 2, 3)
+                ]
+        return []
+
+    @staticmethod
+    def _slots(first: int, size: int, n: int) -> list[int]:
+        return [first + i * size for i in range(n)]
 
 
 def _level_or_none(stored: int) -> int | None:

@@ -9,7 +9,7 @@ none, 1 for low, 2 for high.
 
 from __future__ import annotations
 
-SIZE = 8192
+SIZE = 12288
 
 # -- one byte each
 CAUSE = 0  # reset cause of this boot, machine.reset_cause()
@@ -46,6 +46,8 @@ TARGETS_N = 4
 RTC_LEN = 704  # u16
 RTC = 706  # RTC_SIZE bytes
 RTC_SIZE = 2048
+PINS_ADC = 2760  # 8 bytes: a bit a GPIO that the ADC can read
+PINS_ADC2 = 2768  # 8 bytes: of these, those it cannot read while the radio is on
 I2C = 2816  # 8 x (present, address, register pointer, 0, 256 registers)
 I2C_SIZE = 260
 I2C_N = 8
@@ -55,6 +57,13 @@ NVS_N = 16
 PADS = 6144  # 64 x PAD_SIZE
 PAD_SIZE = 16
 PADS_N = 64
+SENSORS = 7168  # 8 x SENSOR_SIZE
+SENSOR_SIZE = 20
+SENSORS_N = 8
+STRIPS = 7328  # 4 x (GPIO + 1, 0, u16 bytes, 768 bytes as they came)
+STRIP_SIZE = 772
+STRIPS_N = 4
+STRIP_MAX = 768
 
 # -- in a pad
 MODE = 0  # MODE_*
@@ -69,7 +78,23 @@ MV = 8  # u16: millivolts for the ADC
 DUTY = 10  # u16: 65535 is always high
 FREQ = 12  # u32: Hz
 
+# -- in a sensor
+KIND = 0  # 0 none, DS18B20, DHT11, DHT22
+GPIO = 1
+FAIL = 2  # 0, or BAD_CRC, GONE, UNPOWERED
+CONVERTED = 3  # a DS18B20's temperature register holds a measurement
+ROM = 4  # 8 bytes
+CELSIUS = 12  # i16: a DS18B20's in 1/16 degrees, a DHT's in 1/10
+HUMIDITY = 14  # u16: 1/10 %
+SCRATCH = 16  # 3 bytes: TH, TL, configuration
+
 # -- values
+DS18B20 = 1
+DHT11 = 11
+DHT22 = 22
+BAD_CRC = 1
+GONE = 2
+UNPOWERED = 3
 MODE_OFF = 0
 MODE_IN = 1
 MODE_OUT = 3

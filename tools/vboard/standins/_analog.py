@@ -10,6 +10,9 @@ _PWM_ON = const(7)
 _MV = const(8)
 _DUTY = const(10)
 _FREQ = const(12)
+_PINS_ADC = const(2760)
+_PINS_ADC2 = const(2768)
+_ETIMEDOUT = const(116)  # lwIP's number
 
 # Millivolts at full scale, by attenuation; nominal figures of the ESP32.
 _FULL_MV = (1100, 1500, 2200, 3300)
@@ -19,6 +22,10 @@ def _pad(pin):
     from machine import Pin
 
     return _PADS + Pin(pin).id * _PAD_SIZE
+
+
+def _bit(at, n):
+    return mem[at + (n >> 3)] >> (n & 7) & 1
 
 
 class ADC:
@@ -33,6 +40,10 @@ class ADC:
 
     def __init__(self, pin, *, atten=0):
         self._at = _pad(pin)
+        n = (self._at - _PADS) // _PAD_SIZE
+        if not _bit(_PINS_ADC, n):
+            raise ValueError("invalid pin")
+        self._radio = _bit(_PINS_ADC2, n)
         self._full = _FULL_MV[atten]
 
     def init(self, *, atten=0):
@@ -45,6 +56,12 @@ class ADC:
         pass
 
     def _mv(self):
+        if self._radio:
+            import network
+
+            # The radio has the chip's second converter for itself.
+            if network.WLAN().active():
+                raise OSError(_ETIMEDOUT)
         return min(mem[self._at + _MV] | mem[self._at + _MV + 1] << 8, self._full)
 
     def read(self):

@@ -8,7 +8,7 @@ import micropython
 import uctypes
 from micropython import const
 
-_SIZE = const(8192)
+_SIZE = const(12288)
 _READY = const(9)
 _SCHEDULED = const(12)
 _SIGNAL = const(13)

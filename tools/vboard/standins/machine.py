@@ -72,6 +72,10 @@ def __getattr__(name):
         found = getattr(_analog, name)
     elif name == "I2C" or name == "SoftI2C":
         from _bus import I2C as found
+    elif name == "bitstream":
+        from _strip import bitstream as found
+    elif name == "dht_readinto":
+        from _sensor import dht_readinto as found
     else:
         raise AttributeError(name)
     return found
