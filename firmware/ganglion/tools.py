@@ -16,12 +16,13 @@ name that may be left out:
 
 `acts` says whether the tool changes anything; `sentence` is what its receipt says to a person,
 with {fields} of receipt and arguments; a receipt's own `say` comes first and does not travel.
-`specs.py` turns the same lines into JSON Schema.
+The build makes JSON Schema of the same lines (tools/specs.py), so `SPECS` must be a literal.
 
 Only the GPIO family stays in the heap. The others are loaded for a call and dropped after it:
 1 to 2 KB each, and what is rare must not cost what every turn needs.
 """
 
+import asyncio
 import gc
 
 from . import lazy
@@ -33,7 +34,8 @@ FAMILIES = (
     "points",
     "memory",
     "system",
-    "limit",
+    "schedule",
+    "rule",
     "routine",
     "pulse",
     "pwm",
@@ -42,6 +44,7 @@ FAMILIES = (
     "sensor",
     "neopixel",
     "counter",
+    "limit",
 )
 
 _STAYS = "gpio"
@@ -51,7 +54,8 @@ _WHERE = (
     "point_set point_list point_delete",
     "memory_set memory_get memory_list memory_delete",
     "get_time get_health",
-    "limit_set limit_get limit_list limit_delete",
+    "schedule_set schedule_list schedule_delete schedule_pause set_timezone set_place",
+    "rule_set rule_list rule_delete rule_pause",
     "routine_define routine_approve routine_check routine_run routine_cancel routine_list"
     " routine_delete",
     "gpio_pulse",
@@ -61,6 +65,7 @@ _WHERE = (
     "ds18x20_read dht_read",
     "neopixel_set",
     "counter_start counter_read counter_stop",
+    "limit_set limit_get limit_list limit_delete",
 )
 
 
@@ -76,7 +81,8 @@ class ToolError(Exception):
 
 
 class Kit:
-    """What tools work with: `guard`, `points`, `store`, and `health()` of the main program."""
+    """What tools work with: `guard`, `points`, `store`, `health()` of the main program, and the
+    `agent` (set by start.py)."""
 
     def __init__(self, guard, points, store, health):
         self.guard = guard
@@ -84,7 +90,16 @@ class Kit:
         self.store = store
         self.health = health
         self.agent = None
+        self.engines = {}
         self.routines = None  # routines.py, where there is one
+
+    def engine(self, name):
+        """`schedule` or `rules`, started when it is first wanted: a board that has no rule has
+        no room for them either. It is the object that `make(kit)` of that module returns."""
+        if name not in self.engines:
+            engine = self.engines[name] = lazy.load(name).make(self)
+            asyncio.create_task(engine.loop())
+        return self.engines[name]
 
     def resolve(self, ref):
         """`(gpio, name or None)` of a GPIO number or a point's name."""
@@ -172,6 +187,19 @@ def check_args(line, args):
         for name in args:
             if " " + name + ":" not in " " + line.replace("?", ""):
                 raise ToolError("bad_args", "there is no argument '%s'" % name)
+
+
+def check_call(tool, args):
+    """Raises `ToolError` unless there is such a tool and it takes these arguments."""
+    family = family_of(tool)
+    if family is None:
+        raise ToolError("unknown_tool", "I have no tool '%s'" % tool)
+    try:
+        for spec in load(family).SPECS:
+            if spec[0] == tool:
+                check_args(spec[2], args)
+    finally:
+        drop(family)
 
 
 class Tools:

@@ -59,7 +59,7 @@ def _item(parent, function: str, platform: str):
 class UnitItem(pytest.Item):
     def __init__(self, *, function: str, platform: str, **kwargs):
         super().__init__(**kwargs)
-        self.function = function
+        self.unit = function
         self.platform = platform
 
     def runtest(self):
@@ -72,10 +72,10 @@ class UnitItem(pytest.Item):
                 command = [sys.executable]
             cache[key] = run_unit(command, self.path)
         outcome = cache[key]
-        if self.function not in outcome:
-            raise UnitFailed(f"{self.function} did not run:\n{outcome[''][-3000:]}")
-        if outcome[self.function]:
-            raise UnitFailed(outcome[self.function])
+        if self.unit not in outcome:
+            raise UnitFailed(f"{self.unit} did not run:\n{outcome[''][-3000:]}")
+        if outcome[self.unit]:
+            raise UnitFailed(outcome[self.unit])
 
     def repr_failure(self, excinfo):
         return str(excinfo.value)

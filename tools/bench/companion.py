@@ -17,10 +17,10 @@ import uvloop
 
 from tools.bench import load
 from tools.bench.report import Figures, percentile
-from tools.bench.specs import firmware_specs
 from tools.broker import EmbeddedBroker
-from tools.paths import ROOT
+from tools.paths import FIRMWARE, ROOT
 from tools.problem import Problem
+from tools.specs import messages, read
 
 DEVICES = (1, 100, 1000)
 SECONDS = 5.0
@@ -50,14 +50,14 @@ def _one(
     broker: EmbeddedBroker,
     worker: psutil.Process,
     credentials: list[tuple[str, str]],
-    specs: list[dict[str, object]],
+    tools: list[bytes],
     seconds: float,
 ) -> load.Tally:
     def cpu_seconds() -> float:
         times = worker.cpu_times()
         return float(times.user + times.system)
 
-    return uvloop.run(load.run("127.0.0.1", broker.port, credentials, specs, seconds, cpu_seconds))
+    return uvloop.run(load.run("127.0.0.1", broker.port, credentials, tools, seconds, cpu_seconds))
 
 
 def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures:
@@ -65,7 +65,7 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     figures: Figures = {}
-    specs = firmware_specs()
+    tools = messages(read(FIRMWARE))
     with tempfile.TemporaryDirectory(prefix="gn-bench-") as name:
         folder = Path(name)
         with EmbeddedBroker(folder / "broker") as broker:
@@ -73,7 +73,7 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
 
             def measure(prefix: str, worker: psutil.Process) -> None:
                 for n in devices:
-                    tally = _one(broker, worker, credentials[:n], specs, seconds)
+                    tally = _one(broker, worker, credentials[:n], tools, seconds)
                     count = len(tally.latencies)
                     if tally.refused:
                         raise Problem(f"{prefix}: {tally.refused} of {count} answers were errors")

@@ -76,6 +76,7 @@ class SimulatedDevice(asyncio.Protocol):
         device: str,
         secret: str,
         announce: list[tuple[str, bytes]],
+        tools: str,
         tally: Tally,
         go: Callable[[], bool],
         offset: int,
@@ -84,6 +85,7 @@ class SimulatedDevice(asyncio.Protocol):
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._secret = secret
         self._announce = announce
+        self._tools = tools
         self._tally = tally
         self._go = go
         self._n = offset
@@ -108,7 +110,7 @@ class SimulatedDevice(asyncio.Protocol):
         text = SENTENCES[self._n % len(SENTENCES)]
         self._n += 1
         payload = json.dumps(
-            {"id": f"{self._tally.run}-{self._n:x}.1", "tools": TOOLS_HASH, "new": [["u", text]]},
+            {"id": f"{self._tally.run}-{self._n:x}.1", "tools": self._tools, "new": [["u", text]]},
             separators=(",", ":"),
         )
         self._sent_at = time.perf_counter()
@@ -164,37 +166,36 @@ class SimulatedDevice(asyncio.Protocol):
         self._transport.close()
 
 
-TOOLS_HASH = "bench0"
+def tools_hash(tools: list[bytes]) -> str:
+    """What stands for the specs in these messages of `up/tools`."""
+    return str(json.loads(tools[0])["hash"])
 
 
-def announcement(device: str, specs: list[dict[str, object]]) -> list[tuple[str, bytes]]:
+def announcement(device: str, tools: list[bytes]) -> list[tuple[str, bytes]]:
     """Status and tool specs as a real board sends them."""
     status = {
         "online": True,
         "boot": 1,
         "fw": "bench",
         "board": "simulated",
-        "tools": TOOLS_HASH,
+        "tools": tools_hash(tools),
         "heap": 40000,
         "up": 1,
         "clock": True,
         "safe": False,
         "reset": "power_on",
     }
-    return [
-        (topic(device, "up", "status"), json.dumps(status).encode()),
-        (
-            topic(device, "up", "tools"),
-            json.dumps({"hash": TOOLS_HASH, "specs": specs}, separators=(",", ":")).encode(),
-        ),
-    ]
+    told = [(topic(device, "up", "status"), json.dumps(status).encode())]
+    for n, message in enumerate(tools, 1):
+        told.append((topic(device, "up", "tools" if n == 1 else f"tools/{n}"), message))
+    return told
 
 
 async def run(
     host: str,
     port: int,
     credentials: list[tuple[str, str]],
-    specs: list[dict[str, object]],
+    tools: list[bytes],
     seconds: float,
     cpu_seconds: Callable[[], float],
 ) -> Tally:
@@ -207,10 +208,10 @@ async def run(
     going = True
     devices = []
     for offset, (device, secret) in enumerate(credentials):
-        announce = announcement(device, specs)
+        announce = announcement(device, tools)
         _, protocol = await loop.create_connection(
             lambda d=device, s=secret, a=announce, o=offset: SimulatedDevice(  # type: ignore[misc]
-                d, s, a, tally, lambda: going, o * 7
+                d, s, a, tools_hash(tools), tally, lambda: going, o * 7
             ),
             host,
             port,

@@ -197,7 +197,8 @@ class VirtualBoard:
         self.hardware.memory[layout.READY] = 0
         self._chip = await Chip.start(
             self._micropython.command,
-            self._micropython.heap_kib(self._heap_kib),
+            # The stand-ins are C on the chip and live in the heap here: they get their own.
+            self._micropython.heap_kib(self._heap_kib + layout.STANDIN_HEAP // 1024),
             self.folder,
             self._rom,
             self.serial,

@@ -31,6 +31,7 @@ CUT_AT = 20  # u32: the power fails at the write of this number; 0 never
 WDT_MS = 24  # u32: the watchdog's time-out
 BYTES_LEFT = 28  # u32: argument of FILL
 STANDIN_BYTES = 32  # u32: heap held by what is C on a chip
+STANDIN_HEAP = 8192  # bytes added to the heap for it
 CLOCK = 40  # i64: the chip's clock less the host's, seconds
 PORTS = 48  # 4 x u16: where the launcher listens for the board's connections
 UNIQUE_ID = 56  # 6 bytes

@@ -23,18 +23,35 @@ class Wire:
         self.connected = True
         self.sessions = 1
         self.problem = "away"
+        self.on_ack = None
+        self._unacked = []
+        self._pid = 0
 
     def publish(self, leaf, payload, retain=False):
         text = payload if isinstance(payload, str) else "".join(payload)
         if len(text.encode()) > 4096:
             return False
         self.sent.append((leaf, json.loads(text), retain))
-        return True
+        self._pid += 1
+        self._unacked.append(self._pid)
+        return self._pid
+
+    def ack(self):
+        pids = self._unacked
+        self._unacked = []
+        for pid in pids:
+            if self.on_ack:
+                self.on_ack(pid)
 
     def stream(self, leaf, chunks, retain=False):
         return self.publish(leaf, "".join(chunks()), retain)
 
+    def drained(self):
+        return True
+
     def room(self):
+        """Asked before an event; the broker then acknowledges what went before."""
+        self.ack()
         return True
 
     def of(self, leaf):
@@ -59,4 +76,7 @@ def tools():
 
 def agent():
     wire = Wire()
-    return Agent("dev", 3, tools(), Inbox(3), wire, "power_on"), wire
+    made = tools()
+    with open("/ram/tools-1.json", "w") as f:
+        f.write('{"hash":"tools1","specs":[{"name":"x"}]}')
+    return Agent("dev", 3, made, Inbox(3), wire, "power_on", specs="/ram/tools-%d.json"), wire

@@ -5,7 +5,7 @@ import json
 import machine
 import rig
 
-from ganglion import specs, tools
+from ganglion import tools
 
 
 def call(t, tool, args):
@@ -157,30 +157,6 @@ def test_read_all_names_what_it_reads():
     assert said(t, "gpio_read_all", {}) == "lamp on, pin 13 off."
 
 
-def test_specs_are_json_and_small():
-    groups = specs.parts()
-    rows = []
-    for n in range(len(groups)):
-        text = "".join(specs.chunks(specs.digest(), groups, n))
-        assert len(text) <= 4096 and len(text.encode()) == len(text), (groups, n, len(text))
-        message = json.loads(text)
-        assert message["hash"] == specs.digest()
-        assert (message.get("part", 1), message.get("of", 1)) == (n + 1, len(groups))
-        rows += message["specs"]
-    names = [r["name"] for r in rows]
-    assert len(set(names)) == len(names) == sum([len(w.split()) for w in tools._WHERE]), names
-    for r in rows:
-        assert r["args"]["type"] == "object" and r["args"]["additionalProperties"] is False
-    # The index that spares loading the families says the same.
-    for family in tools.FAMILIES:
-        for spec in tools.load(family).SPECS:
-            assert tools.family_of(spec[0]) == family
-            assert [r["acts"] for r in rows if r["name"] == spec[0]] == [spec[3]]
-            names.remove(spec[0])
-        tools.drop(family)
-    assert not names
-
-
 def test_a_rare_family_costs_nothing_after_use():
     t = rig.tools()
 
@@ -189,7 +165,6 @@ def test_a_rare_family_costs_nothing_after_use():
         call(t, "memory_set", {"key": "a", "value": "b"})
         call(t, "memory_delete", {"key": "a"})
         call(t, "point_delete", {"name": "x"})
-        "".join(specs.chunks("x", specs.parts(), 0))
         gc.collect()
         return gc.mem_alloc()
 

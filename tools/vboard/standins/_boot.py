@@ -7,6 +7,9 @@ import vfs
 from micropython import const
 
 _STANDIN_BYTES = const(32)
+# The launcher adds so many bytes to the heap of the chip (twice as many where words are twice as
+# long). What the stand-ins leave of them is taken, so that the firmware has the chip's heap.
+_STANDIN_HEAP = const(8192)
 
 
 def go(g, before):
@@ -20,7 +23,10 @@ def go(g, before):
     for name in ("machine", "network", "socket", "time"):
         __import__(name)
     gc.collect()
-    _hw.set_u32(_STANDIN_BYTES, gc.mem_alloc() - before)
+    taken = gc.mem_alloc() - before
+    _hw.set_u32(_STANDIN_BYTES, taken)
+    heap = _STANDIN_HEAP << (sys.maxsize > 0x7FFFFFFF)
+    _hw.reserve = bytearray(max(heap - taken, 0))
     size = os.stat(os.getenv("GANGLION_BOARD") + "/flash.img")[6]
     from _flash import Flash
 

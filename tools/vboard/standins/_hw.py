@@ -38,6 +38,7 @@ def map_file(name, size):
 
 mem = uctypes.bytearray_at(map_file("hw.mem", _SIZE), _SIZE)
 
+reserve = None  # see _boot.py
 pins = {}  # gpio -> (handler, pin)
 timers = []  # those running; machine.Timer
 run_timers = None  # set by machine when the first one starts

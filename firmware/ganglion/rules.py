@@ -1,0 +1,247 @@
+"""Rules: when a reading crosses a level, for a time, run a tool.
+
+A rule is the record `r:<name>`:
+
+    {"read": pin or point, or "sensor": [tool, args, field], "is": condition, "value", "to", "hyst",
+     "for": seconds, "cool": seconds, "hours": [from, to] in minutes of the local day or absent,
+     "do": [tool, args], "off": 1 when paused}
+
+What is read often stands in a table in RAM, a row a rule; the action is read from flash when it
+is wanted. Levels of pins are looked at every 5 ms, an ADC once a second, and other sensors, which
+may block for most of a second, every 10 s.
+
+A condition (`above`, `below`, `between`, `on`, `off`) fires once when it has held for `for`
+seconds, and again only after it has not held. Hysteresis: what was above stays above until it is
+below `value - hyst`. `changes` fires at each change of at least `hyst`. `silent` fires when a
+sensor has given no reading for `value` seconds. After a run, `cool` seconds must pass.
+"""
+
+import asyncio
+import binascii
+import struct
+import sys
+import time
+
+from micropython import const
+
+from . import clock, lazy
+
+_PREFIX = "r:"
+_CONDITIONS = ("on", "off", "changes", "above", "below", "between", "silent")
+_ON, _OFF, _CHANGES, _ABOVE, _BELOW, _BETWEEN, _SILENT = range(7)
+
+# CRC-32 of the name, GPIO or 255, condition, value, to, hysteresis, last reading; milliseconds of
+# `for`; ticks since when it holds (or of the last reading); ticks of the last run; flags
+_ROW = ">IBBffffIIIB"
+_ROW_BYTES = const(35)
+_AT_READING = const(18)
+_NO_PIN = const(255)
+
+_HOLDS = const(1)  # the condition holds, and _SINCE says since when
+_FIRED = const(2)  # and it has been acted on
+_READ = const(4)  # there is a last reading
+_RAN = const(8)
+_SEEN = const(16)  # a sensor has answered since boot, or its time has begun
+_RARE = const(32)  # a sensor that blocks for longer than an ADC
+
+_FAST_MS = const(5)
+_SLOW_MS = const(1000)
+_RARE_EVERY = const(10)  # of the slow rounds
+_COOL_MAX_MS = const(86400000)
+
+
+def _hash(name):
+    return binascii.crc32(name.encode())
+
+
+class Rules:
+    def __init__(self, store, resolve, level, sense, act, event):
+        """`resolve(pin or point)` is the GPIO, or raises; `level(gpio)` reads a pad;
+        `sense(tool, args)` and `act(tool, args)` return receipts; `event(kind, fields)` tells
+        people."""
+        self.beat = 0
+        self._store = store
+        self._level = level
+        self._sense = sense
+        self._act = act
+        self._event = event
+        self._resolve = resolve
+        self._table = bytearray()
+        self._stale = True
+        self._slow_ms = time.ticks_ms()
+        self._round = 0
+        self._fast = False
+
+    def changed(self):
+        """A rule or a point has changed."""
+        self._stale = True
+
+    async def loop(self):
+        """For ever."""
+        while True:
+            self.beat += 1
+            self.turn()
+            await asyncio.sleep_ms(_FAST_MS if self._fast else 200)
+
+    def turn(self):
+        """Look at everything that is to be looked at now."""
+        now = time.ticks_ms()
+        if self._stale:
+            self._load(now)
+        slow = time.ticks_diff(now, self._slow_ms) >= _SLOW_MS
+        if slow:
+            self._slow_ms = now
+            self._round += 1
+        for i in range(0, len(self._table), _ROW_BYTES):
+            if self._table[i + 4] == _NO_PIN:
+                rare = self._table[i + _ROW_BYTES - 1] & _RARE
+                look = slow and not (rare and self._round % _RARE_EVERY)
+            else:
+                look = True
+            if look:
+                try:
+                    self._look(i, now)
+                except Exception as e:
+                    # One rule must not end the others.
+                    sys.print_exception(e)
+                    self._event("error", {"on": "rule", "msg": repr(e)})
+
+    def _load(self, now):
+        """The table from flash. What holds already is looked at anew."""
+        self._stale = False
+        rows = []
+        self._fast = False
+        for name in self._store.keys(_PREFIX):
+            record = self._store.get(_PREFIX + name)
+            if record is None or record.get("off"):
+                continue
+            gpio = _NO_PIN
+            flags = 0
+            kind = _CONDITIONS.index(record["is"])
+            if "read" in record:
+                try:
+                    gpio = self._resolve(record["read"])
+                except Exception as e:
+                    self._event("error", {"on": "rule", "by": name, "msg": repr(e)})
+                    continue
+                self._fast = True
+            elif record["sensor"][0] != "adc_read":
+                flags = _RARE
+            rows.append(
+                struct.pack(
+                    _ROW,
+                    _hash(name),
+                    gpio,
+                    kind,
+                    record.get("value", 0),
+                    record.get("to", 0),
+                    record.get("hyst", 0),
+                    0,
+                    int(record.get("for", 0) * 1000),
+                    now & 0xFFFFFFFF,
+                    0,
+                    flags,
+                )
+            )
+        self._table = bytearray(b"".join(rows))
+
+    def _look(self, i, now):
+        row = struct.unpack_from(_ROW, self._table, i)
+        gpio, kind, value, to, hyst, last, for_ms, since, ran_ms, flags = row[1:]
+        if gpio != _NO_PIN:
+            reading = self._level(gpio)
+        else:
+            reading = self._reading(row[0])
+        if kind == _SILENT:
+            if reading is not None or not flags & _SEEN:
+                since, flags = now, _SEEN | flags & (_RAN | _RARE)
+            holds = time.ticks_diff(now, since) >= value * 1000
+            for_ms = 0
+        elif reading is None:
+            return
+        elif kind == _CHANGES:
+            holds = bool(flags & _READ) and abs(reading - last) >= (hyst or 1e-9)
+            if holds or not flags & _READ:
+                struct.pack_into(">f", self._table, i + _AT_READING, reading)
+            flags = flags & (_RAN | _RARE) | _READ
+        else:
+            holds = _holds(kind, reading, value, to, hyst if flags & _HOLDS else 0)
+        if not holds:
+            if kind != _SILENT:
+                flags &= _RAN | _RARE | _READ
+        elif not flags & _HOLDS:
+            flags |= _HOLDS
+            if kind != _SILENT:
+                since = now
+        if flags & _HOLDS and not flags & _FIRED and time.ticks_diff(now, since) >= for_ms:
+            ran = self._fire(row[0], time.ticks_diff(now, ran_ms) if flags & _RAN else None)
+            if ran is not None:
+                flags |= _FIRED
+            if ran:
+                ran_ms = now
+                flags |= _RAN
+        elif flags & _RAN and time.ticks_diff(now, ran_ms) > _COOL_MAX_MS:
+            flags &= ~_RAN  # before the ticks wrap
+        struct.pack_into(">IIB", self._table, i + 26, since & 0xFFFFFFFF, ran_ms, flags)
+
+    def _reading(self, key):
+        tool, args, field = self._record(key)[1]["sensor"]
+        receipt = self._sense(tool, args)
+        value = receipt.get(field)
+        return None if "err" in receipt or type(value) not in (int, float) else value
+
+    def _record(self, key):
+        for name in self._store.keys(_PREFIX):
+            if _hash(name) == key:
+                return name, self._store.get(_PREFIX + name)
+        raise ValueError("a rule is gone")
+
+    def _fire(self, key, since_ms):
+        """True: it ran. False: it is not to run this time. None: not now, maybe soon."""
+        name, record = self._record(key)
+        if since_ms is not None and since_ms < record.get("cool", 0) * 1000:
+            return None
+        hours = record.get("hours")
+        if hours and not self._within(hours):
+            return False
+        receipt = self._act(*record["do"])
+        self._event("fired", {"by": name, "tool": record["do"][0], "receipt": receipt})
+        return True
+
+    def _within(self, hours):
+        """Is it now between two minutes of the local day? Never, while the time is not known."""
+        now = clock.now()
+        if now is None:
+            return False
+        tz = lazy.load("tz")
+        try:
+            h, m = tz.local(tz.parse(self._store.get("c:tz", "UTC0")), now)[3:5]
+        finally:
+            lazy.drop("tz")
+        first, end = hours
+        minute = h * 60 + m
+        return first <= minute < end if first <= end else minute >= first or minute < end
+
+
+def _holds(kind, reading, value, to, slack):
+    if kind == _ON:
+        return bool(reading)
+    if kind == _OFF:
+        return not reading
+    if kind == _ABOVE:
+        return reading > value - slack
+    if kind == _BELOW:
+        return reading < value + slack
+    return value - slack <= reading <= to + slack
+
+
+def make(kit):
+    agent = kit.agent
+    return Rules(
+        kit.store,
+        lambda ref: kit.resolve(ref)[0],
+        kit.guard.read,
+        agent.sense,
+        agent.act,
+        agent.event,
+    )

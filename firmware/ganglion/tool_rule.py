@@ -1,0 +1,127 @@
+"""Rules: set, list, delete, pause."""
+
+from micropython import const
+
+from .tools import ToolError, check_call
+
+_PREFIX = "r:"
+_MAX_RULES = const(32)
+
+SPECS = (
+    (
+        "rule_set",
+        "Run a tool when a reading is so. read: a pin or point (on, off, changes), or sensor:"
+        " {tool,args,field} (above or below value, between value and to, silent for value s)."
+        " for_s: it must hold so long. hours: '22:00-06:00'.",
+        "name:str24 read?:point sensor?:obj is:on|off|changes|above|below|between|silent"
+        " value?:num-1000000..1000000 to?:num-1000000..1000000 hyst?:num0..1000000"
+        " for_s?:num0..86400 cool_s?:int0..86400 hours?:str11 tool:str24 args:obj",
+        True,
+        "",
+    ),
+    ("rule_list", "List all rules.", "", False, ""),
+    ("rule_delete", "Forget a rule.", "name:str24", True, "I forgot the rule {name}"),
+    ("rule_pause", "Pause a rule, or go on.", "name:str24 paused:bool", True, ""),
+)
+
+
+def call(kit, tool, args):
+    store = kit.store
+    if tool == "rule_set":
+        return _set(kit, args)
+    if tool == "rule_list":
+        return _list(store)
+    name = args["name"].lower()
+    record = store.get(_PREFIX + name)
+    if record is None:
+        raise ToolError("not_found", "I have no rule '%s'" % name)
+    if tool == "rule_delete":
+        store.delete(_PREFIX + name)
+        kit.engine("rules").changed()
+        return {"name": name}
+    record["off"] = 1 if args["paused"] else 0
+    store.set(_PREFIX + name, record)
+    kit.engine("rules").changed()
+    state = "paused" if args["paused"] else "on"
+    return {"name": name, "state": state, "say": "the rule %s is %s" % (name, state)}
+
+
+def _set(kit, args):
+    store = kit.store
+    name = " ".join(args["name"].lower().split())
+    if not name:
+        raise ToolError("bad_args", "the name is empty")
+    if store.get(_PREFIX + name) is None and store.count(_PREFIX) >= _MAX_RULES:
+        raise ToolError("full", "there are %d rules already; delete one" % _MAX_RULES)
+    if args["tool"].startswith(("rule_", "schedule_", "set_")):
+        raise ToolError("bad_args", "a rule cannot run %s" % args["tool"])
+    check_call(args["tool"], args["args"])
+    record = {"is": args["is"], "do": [args["tool"], args["args"]], "off": 0}
+    _source(kit, args, record)
+    if args["is"] in ("above", "below", "between", "silent") and "value" not in args:
+        raise ToolError("bad_args", "value is missing")
+    if args["is"] == "between" and not args.get("to", -1e9) > args["value"]:
+        raise ToolError("bad_args", "to must be more than value")
+    if args["is"] == "silent" and not 0 < args["value"] <= 86400:
+        raise ToolError("bad_args", "value must be 1 to 86400 seconds")
+    for theirs, ours in (("value", "value"), ("to", "to"), ("hyst", "hyst"), ("for_s", "for")):
+        if args.get(theirs):
+            record[ours] = args[theirs]
+    if args.get("cool_s"):
+        record["cool"] = args["cool_s"]
+    if "hours" in args:
+        record["hours"] = _hours(args["hours"])
+    store.set(_PREFIX + name, record)
+    kit.engine("rules").changed()
+    return {"name": name, "rule": store.get(_PREFIX + name), "say": _said(name, record)}
+
+
+def _source(kit, args, record):
+    digital = args["is"] in ("on", "off", "changes")
+    if ("read" in args) == ("sensor" in args):
+        raise ToolError("bad_args", "say read or sensor, one of the two")
+    if "read" in args:
+        if not digital:
+            raise ToolError("bad_args", "a pin is on or off: to be %s, say sensor" % args["is"])
+        kit.guard.check(kit.resolve(args["read"])[0], False)
+        record["read"] = args["read"]
+        return
+    sensor = args["sensor"]
+    if args["is"] in ("on", "off"):
+        raise ToolError("bad_args", "a sensor is above, below, between, changes or silent")
+    if not isinstance(sensor.get("tool"), str) or not isinstance(sensor.get("field"), str):
+        raise ToolError("bad_args", "sensor needs tool, args and field")
+    inner = sensor.get("args", {})
+    check_call(sensor["tool"], inner)
+    record["sensor"] = [sensor["tool"], inner, sensor["field"]]
+
+
+def _hours(text):
+    try:
+        first, end = [part.split(":") for part in text.split("-")]
+        minutes = [int(first[0]) * 60 + int(first[1]), int(end[0]) * 60 + int(end[1])]
+    except (ValueError, IndexError):
+        minutes = [-1]
+    if min(minutes) < 0 or max(minutes) > 1440:
+        raise ToolError("bad_args", "hours must be as 22:00-06:00")
+    return minutes
+
+
+def _said(name, record):
+    what = record["read"] if "read" in record else record["sensor"][0]
+    if isinstance(what, int):
+        what = "pin %d" % what
+    condition = record["is"]
+    if "value" in record and condition != "silent":
+        condition += " %s" % record["value"]
+    return "%s: when %s is %s, I run %s" % (name, what, condition, record["do"][0])
+
+
+def _list(store):
+    rows = []
+    said = []
+    for name in store.keys(_PREFIX):
+        record = store.get(_PREFIX + name)
+        rows.append([name, record["is"], record["do"][0], "paused" if record["off"] else "on"])
+        said.append(_said(name, record) + (" (paused)" if record["off"] else ""))
+    return {"rules": rows, "say": "; ".join(said) or "there are no rules"}

@@ -1,0 +1,155 @@
+"""Schedules: set, list, delete, pause; and what they depend on, the time zone and the place."""
+
+from micropython import const
+
+from . import clock, lazy
+from .tools import ToolError, check_call
+
+_PREFIX = "s:"
+_MAX_SCHEDULES = const(32)
+
+SPECS = (
+    (
+        "schedule_set",
+        "Run a tool by time. when: '0 7 * * mon-fri', 'every 30 s', 'every 2 h from 06:00',"
+        " 'in 10 min', 'at 07:30', 'at 2026-12-24 18:00', 'sunset -30 min'. miss: what becomes"
+        " of a run that was missed (skip; late: within late_min; expire).",
+        "name:str24 when:str64 tool:str24 args:obj miss?:skip|late|expire late_min?:int1..1440"
+        " until?:str16 runs?:int1..10000",
+        True,
+        "",
+    ),
+    ("schedule_list", "List all schedules.", "", False, ""),
+    ("schedule_delete", "Forget a schedule.", "name:str24", True, "I forgot the schedule {name}"),
+    ("schedule_pause", "Pause a schedule, or go on.", "name:str24 paused:bool", True, ""),
+    ("set_timezone", "Set the time zone, as a POSIX TZ.", "tz:str64", True, "It is now {local}"),
+    ("set_place", "Where the sun rises.", "lat:num-90..90 lon:num-180..180", True, ""),
+)
+
+
+def call(kit, tool, args):
+    store = kit.store
+    if tool == "schedule_set":
+        return _set(kit, args)
+    if tool == "schedule_list":
+        return _list(kit)
+    if tool == "set_timezone":
+        return _timezone(kit, args["tz"])
+    if tool == "set_place":
+        store.set("c:place", [args["lat"], args["lon"]])
+        _plan_anew(kit)
+        return {"lat": args["lat"], "lon": args["lon"], "say": "I know where I am"}
+    name = args["name"].lower()
+    record = store.get(_PREFIX + name)
+    if record is None:
+        raise ToolError("not_found", "I have no schedule '%s'" % name)
+    if tool == "schedule_delete":
+        store.delete(_PREFIX + name)
+        kit.engine("schedule").changed(name)
+        return {"name": name}
+    record["off"] = 1 if args["paused"] else 0
+    if not args["paused"]:
+        # What was due meanwhile was meant not to run.
+        record["last"] = clock.now() or record["last"]
+    store.set(_PREFIX + name, record)
+    kit.engine("schedule").changed(name)
+    return _told(kit, name, store.get(_PREFIX + name))
+
+
+def _set(kit, args):
+    store = kit.store
+    name = " ".join(args["name"].lower().split())
+    if not name:
+        raise ToolError("bad_args", "the name is empty")
+    if store.get(_PREFIX + name) is None and store.count(_PREFIX) >= _MAX_SCHEDULES:
+        raise ToolError("full", "there are %d schedules already; delete one" % _MAX_SCHEDULES)
+    if args["tool"].startswith(("schedule_", "set_")):
+        raise ToolError("bad_args", "a schedule cannot run %s" % args["tool"])
+    check_call(args["tool"], args["args"])
+    now = clock.now()
+    when = lazy.load("when")
+    try:
+        zone, place = when.settings(store)
+        rule = when.parse(args["when"], zone, now)
+        if rule[0] == "sun" and place is None:
+            raise ValueError("I do not know where I am: set_place first")
+        until = 0
+        if "until" in args:
+            until = when.parse("at " + args["until"], zone, now)[1]
+    except ValueError as e:
+        raise ToolError("bad_args", "when: %s" % e.args[0]) from None
+    finally:
+        lazy.drop("when")
+        lazy.drop("tz")
+    store.set(
+        _PREFIX + name,
+        {
+            "when": rule,
+            "text": args["when"],
+            "do": [args["tool"], args["args"]],
+            "miss": args.get("miss", "skip"),
+            "late": args.get("late_min", 60),
+            "until": until,
+            "left": args.get("runs", -1),
+            "off": 0,
+            "last": now or 0,
+        },
+    )
+    kit.engine("schedule").changed(name)
+    return _told(kit, name, store.get(_PREFIX + name))
+
+
+def _told(kit, name, record):
+    due = None if record["off"] else kit.engine("schedule").due(name)
+    receipt = {"name": name, "when": record["text"], "do": record["do"]}
+    if record["off"]:
+        receipt["paused"] = True
+        receipt["say"] = "%s is paused" % name
+    elif due is None:
+        receipt["say"] = "%s is set; I do not know yet when it is due" % name
+    else:
+        receipt["next"] = clock.iso(due)
+        receipt["say"] = "%s is set, next at %s" % (name, _local(kit.store, due))
+    return receipt
+
+
+def _list(kit):
+    rows = []
+    said = []
+    for name in kit.store.keys(_PREFIX):
+        record = kit.store.get(_PREFIX + name)
+        due = None if record["off"] else kit.engine("schedule").due(name)
+        row = [name, record["text"], record["do"][0]]
+        row.append("paused" if record["off"] else due and clock.iso(due))
+        rows.append(row)
+        said.append("%s: %s, %s" % (name, record["text"], record["do"][0]))
+    return {"schedules": rows, "say": "; ".join(said) or "nothing is scheduled"}
+
+
+def _timezone(kit, text):
+    tz = lazy.load("tz")
+    try:
+        tz.parse(text)
+    except ValueError as e:
+        raise ToolError("bad_args", "tz: %s" % e.args[0]) from None
+    finally:
+        lazy.drop("tz")
+    kit.store.set("c:tz", text)
+    _plan_anew(kit)
+    now = clock.now()
+    local = "set" if now is None else _local(kit.store, now)
+    return {"tz": kit.store.get("c:tz"), "local": local}
+
+
+def _local(store, unix):
+    tz = lazy.load("tz")
+    try:
+        zone = tz.parse(store.get("c:tz", "UTC0"))
+        return "%04d-%02d-%02d %02d:%02d" % tuple(tz.local(zone, unix)[:5])
+    finally:
+        lazy.drop("tz")
+
+
+def _plan_anew(kit):
+    if "schedule" in kit.engines:
+        kit.engine("schedule").changed()
