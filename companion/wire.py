@@ -98,7 +98,7 @@ class CommandIds:
     """Ids ``<source>-<n>`` of one requester: 6 or 7 characters, in each of a turn's messages.
 
     A device remembers a source and a window of its numbers, so that a busy requester takes one
-    of its 96 entries (docs/protocol.md, "Ids"). The source has 23 random bits; there is a new one
+    of its 64 entries (docs/protocol.md, "Ids"). The source has 23 random bits; there is a new one
     every 1,295 commands, since a longer number would be carried by every message.
     """
 

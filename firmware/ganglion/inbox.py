@@ -3,22 +3,23 @@
 An id is `<source>` or `<source>-<n>`, `n` in base 36 and growing. For each source the table holds
 the highest `n` seen and which of the 32 below it were seen (the window of RFC 4303, section
 3.4.3), until the last expiry of that source has passed; so a double cannot outlive its memory,
-and a busy requester takes one entry, not one a command. 96 entries of 20 bytes: 1.9 KiB.
+and a busy requester takes one entry, not one a command. 64 entries of 16 bytes: 1 KiB.
 """
 
-import hashlib
+import binascii
 import struct
 
 from micropython import const
 
-MAX_SOURCES = 96
+MAX_SOURCES = 64
 _MAX_RESULTS = const(8)
 _MAX_RESULT_BYTES = const(3072)
 _MAX_AHEAD_S = const(300)
 
-# SHA-256 of the source (8 bytes), last expiry, highest n, window: bit i stands for n - i
-_ENTRY = ">8sIII"
-_ENTRY_BYTES = const(20)
+# CRC-32 of the source, last expiry, highest n, window: bit i stands for n - i. Two sources alike
+# in their CRC would have a command of theirs refused as a double; none could act twice.
+_ENTRY = ">IIII"
+_ENTRY_BYTES = const(16)
 _MAX_N = const(0xFFFFFFFF)
 _WINDOW = const(32)
 _ID_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -82,7 +83,7 @@ class Inbox:
         if exp > now + _MAX_AHEAD_S:
             return "bad_message", "exp is more than %d s ahead" % _MAX_AHEAD_S
         source, n = _split(cid)
-        key = hashlib.sha256(source.encode()).digest()[:8]
+        key = binascii.crc32(source.encode())
         table = self._table
         at = -1
         for i in range(0, len(table), _ENTRY_BYTES):
