@@ -12,7 +12,7 @@ SPECS = (
     (
         "point_set",
         "Name a pin, so that people can say 'kitchen light'. dir: out (default) or in. group: as "
-        "'lights'. A reading is raw * scale + offset, in unit.",
+        "'lights'. An analog reading is mV * scale + offset, in unit.",
         "name:str24 pin:gpio dir?:out|in unit?:str8 scale?:num-1000000..1000000 "
         "offset?:num-1000000..1000000 group?:str24",
         True,
