@@ -39,11 +39,11 @@ FIRMWARE = {
     "tool_limit": {"guard_set", "tools"},
     "tool_system": {"tools", "clock"},
     "tool_pulse": {"clock", "tool_gpio", "tools"},
-    "tool_pwm": {"guard", "lazy", "tool_gpio", "tools"},
+    "tool_pwm": {"lazy", "tool_gpio", "tools"},
     "tool_adc": {"lazy", "tools"},
     "tool_i2c": {"lazy", "tools"},
     "tool_sensor": {"lazy", "tools"},
-    "tool_neopixel": {"guard", "lazy", "tool_gpio", "tools"},
+    "tool_neopixel": {"lazy", "tool_gpio", "tools"},
     "tool_counter": {"lazy", "tools"},
     # Loaded by the guard alone, see below.
     "hw_pulse": {"guard", "lazy"},

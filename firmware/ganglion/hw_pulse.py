@@ -54,6 +54,8 @@ def _arm():
 
 
 def _fire(timer):
+    if not _ends:
+        return  # forgotten while it was on its way, and the timer may be another pulse's now
     # Between any two bytecodes of the main program, so perhaps amid its writing to flash: the
     # guard's `tick` puts the new level there.
     store, _guard.store = _guard.store, None

@@ -5,7 +5,6 @@ import binascii
 from micropython import const
 
 from . import lazy
-from .guard import Refused
 from .tool_gpio import output
 from .tools import ToolError
 
@@ -76,12 +75,12 @@ def _show(guard, driver, gpio, colours):
     guard.take(gpio, "neopixel", True)
     try:
         guard.drive(gpio, any(colours), lambda: driver.show(gpio, colours))
-    except (Refused, OSError, ValueError) as e:
+    except Exception as e:
         if new:
             guard.free(gpio)
-        if isinstance(e, Refused):
-            raise
-        raise ToolError("device", "pin %d: %s" % (gpio, e)) from None
+        if isinstance(e, (ValueError, OSError)):
+            raise ToolError("device", "pin %d: %s" % (gpio, e)) from None
+        raise
 
 
 def rgb(colour, brightness):

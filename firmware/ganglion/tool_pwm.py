@@ -3,7 +3,6 @@
 from micropython import const
 
 from . import lazy
-from .guard import Refused
 from .tool_gpio import output
 from .tools import ToolError
 
@@ -74,12 +73,13 @@ def _drive(guard, gpio, use, value, on, act):
     guard.take(gpio, use, True)
     try:
         shown = guard.drive(gpio, on, act)
-    except (Refused, ValueError, OSError, RuntimeError) as e:
+    except Exception as e:
         if new:
             guard.free(gpio)
-        if isinstance(e, Refused):
-            raise
-        raise ToolError("device", "no PWM on pin %d: %s" % (gpio, e)) from None
+        # What the port raises when it has no more timers or channels.
+        if isinstance(e, (ValueError, OSError, RuntimeError)):
+            raise ToolError("device", "no PWM on pin %d: %s" % (gpio, e)) from None
+        raise
     pulse = lazy.loaded("hw_pulse")
     if pulse:
         pulse.forget(gpio)

@@ -305,6 +305,44 @@ def test_counters_are_bounded(board: Board) -> None:
         assert board.do("counter_stop", {"pin": pin}) == {"count": 0}
 
 
+# ---- limits of the owner
+
+
+def test_a_limit_holds_for_pwm(board: Board) -> None:
+    board.do("limit_set", {"pin": 17, "max": 50, "max_on_s": 1})
+    failed(board, "pwm_set", {"pin": 17, "freq": 100, "duty": 51}, "refused", "pin 17")
+    assert "pwm" not in pad(board, 17)
+    assert board.do("pwm_set", {"pin": 17, "freq": 100, "duty": 50})["duty"] == 50
+    # Switched off by the guard's timer, and nobody's pin then.
+    wait_for("the limit", lambda: "pwm" not in pad(board, 17), 3)
+    assert board.level(17) == 0
+    failed(board, "pwm_stop", {"pin": 17}, "not_found", "no PWM")
+    assert board.do("pwm_set", {"pin": 17, "freq": 100, "duty": 10})["duty"] == 10
+    board.do("pwm_stop", {"pin": 17})
+    board.do("limit_delete", {"pin": 17})
+
+
+def test_a_limit_holds_for_pulses_strips_and_servos(board: Board) -> None:
+    board.do("limit_set", {"pin": 18, "interlock": "pair"})
+    board.do("limit_set", {"pin": 19, "interlock": "pair"})
+    board.do("gpio_write", {"pin": 18, "value": 1})
+    refused = {
+        "gpio_pulse": {"pin": 19, "ms": 100},
+        "servo_set": {"pin": 19, "degrees": 0},
+        "neopixel_set": {"pin": 19, "count": 1, "colour": "red"},
+    }
+    for tool, args in refused.items():
+        failed(board, tool, args, "refused", "")
+    assert board.level(19) == 0 and board.control.call("strip", pin=19)["colours"] == []
+    board.do("gpio_write", {"pin": 18, "value": 0})
+    for tool, args in refused.items():
+        assert "err" not in board.do(tool, args)
+        board.do("gpio_write", {"pin": 19, "value": 0})
+    assert board.do("neopixel_set", {"pin": 19, "count": 1, "colour": "off"})["lit"] == 0
+    board.do("limit_delete", {"pin": 18})
+    board.do("limit_delete", {"pin": 19})
+
+
 # ---- what it leaves
 
 
