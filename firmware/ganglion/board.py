@@ -97,7 +97,7 @@ class Board:
 
     async def run(self):
         """The agent and its link, for ever."""
-        asyncio.get_event_loop().set_exception_handler(_task_died)
+        asyncio.get_event_loop().set_exception_handler(self._task_died)
         lazy.load("start").start(self, _cause())
         lazy.drop("start")
         await self._watch(self.link, self.agent)
@@ -105,14 +105,29 @@ class Board:
     async def run_safe(self):
         await lazy.load("start").safe(self)
 
+    def _task_died(self, loop, context):
+        # A task that ends by an exception would leave half an agent: start over.
+        try:
+            if self.kit:
+                self.kit.guard.safe()
+        finally:
+            sys.print_exception(context["exception"])
+            rtc = machine.RTC()
+            rtc.memory(bytes(rtc.memory())[:4] + repr(context["exception"])[:150].encode())
+            machine.reset()
+
     async def _watch(self, link, agent):
         """Feed the watchdog only while link and agent both turn; once a second, the rest."""
         watchdog = machine.WDT(timeout=_WATCHDOG_MS)
         link_beat = agent_beat = None
         link_s = agent_s = 0  # seconds since each last beat
+        down_s = 0
         healthy = False
         while True:
             await asyncio.sleep(1)
+            down_s = 0 if link.connected else down_s + 1
+            for gpio, why in self.kit.guard.tick(down_s):
+                agent.event("limit", {"pin": gpio, "msg": why})
             link_s = 0 if link.beat != link_beat else link_s + 1
             agent_s = 0 if agent.beat != agent_beat else agent_s + 1
             link_beat = link.beat
@@ -128,14 +143,6 @@ class Board:
 def _free():
     gc.collect()
     return gc.mem_free()
-
-
-def _task_died(loop, context):
-    # A task that ends by an exception would leave half an agent: start over.
-    sys.print_exception(context["exception"])
-    rtc = machine.RTC()
-    rtc.memory(bytes(rtc.memory())[:4] + repr(context["exception"])[:150].encode())
-    machine.reset()
 
 
 def main(failed, why):

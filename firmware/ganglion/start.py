@@ -5,9 +5,12 @@ import gc
 import json
 import os
 import random
+import sys
 
 import network
 from micropython import const
+
+from . import lazy
 
 _CONFIG = "/config.json"
 _BOOT_COUNT = "/boot"
@@ -54,25 +57,38 @@ def load_config(path=_CONFIG):
     return config
 
 
+def outputs(config, back):
+    """`(guard, store)`, and outputs where their limits want them: at their last level if `back`
+    and they ask for it, else safe."""
+    from .guard import Guard
+    from .store import Store
+
+    gc.collect()
+    store = Store()
+    gc.collect()
+    guard = Guard(__import__("boards." + config.get("board", "esp32"), None, None, ("NAME",)))
+    lazy.load("guard_set").boot(guard, store, back)
+    lazy.drop("guard_set")
+    return guard, store
+
+
 def start(board, cause):
     """Build everything and start its tasks; `cause` is the reason of the reset, in a word."""
+    gc.threshold(_COLLECT_EVERY_BYTES)
+    config = load_config()
+    # Before anything that takes time: until then the pins float.
+    guard, store = outputs(config, True)
     for name in ORDER:
         gc.collect()
         __import__("ganglion." + name)
-    gc.threshold(_COLLECT_EVERY_BYTES)
     from . import console
     from .agent import Agent
-    from .guard import Guard
     from .inbox import Inbox
     from .link import Link
     from .points import Points
-    from .store import Store
     from .tools import Kit, Tools
 
-    config = load_config()
-    pins = __import__("boards." + config.get("board", "esp32"), None, None, ("NAME",))
-    store = Store()
-    board.kit = Kit(Guard(pins), Points(store), store, board.health)
+    board.kit = Kit(guard, Points(store), store, board.health)
     board.boot = next_boot()
     board.link = link = Link(
         config,
@@ -99,7 +115,12 @@ def start(board, cause):
 
 
 async def safe(board):
-    """Safe mode: the console, and a normal boot after 10 minutes."""
+    """Safe mode: outputs at their safe levels, the console, a normal boot after 10 minutes."""
+    try:
+        outputs(load_config(), False)
+    except Exception as e:
+        # Perhaps the very thing that safe mode is for: the console must come up.
+        sys.print_exception(e)
     from . import console
 
     print("ganglion: SAFE MODE. %s. 'safe off' boots normally." % board.problem)
