@@ -8,7 +8,8 @@ _MAX_LINES = const(24)
 _MAX_LINE = const(60)
 _MAX_STEPS = const(400)  # and rounds of a while
 
-_LEVELS = ("value", "level", "duty", "percent", "on", "angle", "freq", "color", "colors")
+# What a pin is set to, by the name of the argument.
+_LEVELS = ("value", "duty", "degrees", "colour")
 
 
 def dry_run(kit, job_of, row, args, acts):

@@ -8,6 +8,7 @@ import time
 from micropython import const
 
 from . import lazy
+from .tools import ToolError
 
 PREFIX = "t:"
 _NOTE = "x:"  # as in runner.py, which is not loaded for this
@@ -40,6 +41,28 @@ class Routines:
     def row(self, name):
         """A stored routine as routine.py records it, or None."""
         return self._kit.store.get(PREFIX + name)
+
+    def plain_name(self, name):
+        return " ".join(name.lower().split())
+
+    def known(self, name):
+        """`(its name as stored, row)`, or raises ToolError."""
+        name = self.plain_name(name)
+        row = self.row(name)
+        if row is None:
+            raise ToolError("not_found", "I know no routine '%s'" % name)
+        return name, row
+
+    def arguments(self, program, given):
+        """All arguments of a run: what is given, and defaults."""
+        args = {}
+        params = program.get("params", {})
+        for key in params:
+            args[key] = given.get(key, params[key]["default"])
+        for key in given:
+            if key not in args:
+                raise ToolError("bad_args", "%s has no parameter '%s'" % (program["name"], key))
+        return args
 
     def refresh(self):
         """Read the phrases again; after a change and at boot."""
@@ -103,6 +126,7 @@ class Routines:
     def _unload(self):
         self.runner = None
         lazy.drop("runner")
+        lazy.drop("job")
 
     def recover(self):
         """At boot, before the network: the `finally` of what a power cut ended."""
@@ -115,6 +139,7 @@ class Routines:
                 failed = runner.Runner(self._kit, None).last(row, store.get(_NOTE + name))
                 runner = None
                 lazy.drop("runner")
+                lazy.drop("job")
             try:
                 store.delete(_NOTE + name)
             except Exception:

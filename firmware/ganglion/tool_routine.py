@@ -1,44 +1,11 @@
-"""Routines: define, approve, run (docs/routines.md)."""
+"""Routines: run, stop, list, forget (docs/routines.md). tool_teach.py makes them."""
 
 import gc
-import hashlib
-import json
 
-from micropython import const
-
-from . import lazy, tools
+from . import lazy
 from .tools import ToolError
 
-_MAX_ROUTINES = const(24)
-_CHARS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-
 SPECS = (
-    (
-        "routine_define",
-        "Check and try out a routine, a program of tool calls; it is stored when a person approves."
-        ' program: {"name","do":[steps],"finally"?:[steps],"params"?:{n:{"type":"int|num|bool|'
-        'text|point","default","min","max"}},"phrases"?:[texts]}. steps: {"call":[tool,{args}],'
-        '"as"?:n}, {"wait":s}, {"if":cond,"then":[],"else"?:[]}, {"repeat":n,"do":[]},'
-        ' {"while":cond,"max":n,"do":[]}, {"set":[n,value]}, {"notify":"text {n}"}. values: 5,'
-        ' "$n", "$n.level", {"read":point}, [a,"+",b], [a,">",b], {"and":[]}, {"not":c}',
-        "program:obj",
-        True,
-        "",
-    ),
-    (
-        "routine_approve",
-        "Store the routine just defined; only when the person said yes to it.",
-        "token:str24",
-        True,
-        "I have learned '{routine}'",
-    ),
-    (
-        "routine_check",
-        "Check a program, or a stored routine by its name, without keeping it.",
-        "program?:obj name?:str24",
-        False,
-        "",
-    ),
     ("routine_run", "Run a stored routine.", "name:str24 args?:obj", True, ""),
     ("routine_cancel", "Stop a running routine.", "name:str24", True, "{routine} is stopped"),
     ("routine_list", "List the stored routines.", "", False, ""),
@@ -50,28 +17,21 @@ def call(kit, tool, args):
     if kit.routines is None:
         kit.routines = lazy.load("routines").Routines(kit)
     routines = kit.routines
-    if tool == "routine_define":
-        return _define(kit, routines, args["program"])
-    if tool == "routine_approve":
-        return _approve(kit, routines, args["token"])
     if tool == "routine_list":
         return _list(routines)
-    if tool == "routine_check" and "program" in args:
-        return _told(_check(kit, args["program"], None))
-    if "name" not in args:
-        raise ToolError("bad_args", "program or name is missing")
-    name = " ".join(args["name"].lower().split())
     if tool == "routine_cancel":
+        name = routines.plain_name(args["name"])
         if not routines.cancel(name):
             raise ToolError("not_found", "'%s' does not run" % name)
         return {"routine": name}
-    row = routines.row(name)
-    if row is None:
-        raise ToolError("not_found", "I know no routine '%s'" % name)
-    if tool == "routine_check":
-        return _told(_check(kit, row["r"], None))
+    name, row = routines.known(args["name"])
     if tool == "routine_run":
-        return _run(kit, routines, name, row, args.get("args", {}))
+        given = args.get("args", {})
+        arguments = routines.arguments(row["r"], given)
+        if given:
+            _check_again(kit, row, arguments)
+            gc.collect()
+        return routines.run(name, row, arguments)
     if name in routines.running():
         raise ToolError("busy", "'%s' runs; stop it first" % name)
     kit.store.delete("t:" + name)
@@ -79,153 +39,16 @@ def call(kit, tool, args):
     return {"routine": name}
 
 
-def _check(kit, program, args):
-    """routine.py for one use; its RoutineError as a ToolError."""
+def _check_again(kit, row, args):
+    """Types and bounds of arguments; and with another point it is another program."""
     module = lazy.load("routine")
     try:
-        return module.check(program, kit, args)
+        row["s"] = module.record(row["r"], module.check(row["r"], kit, args))["s"]
     except module.RoutineError as e:
-        where, what = e.args
-        raise ToolError("bad_args", "%s: %s" % (where, what) if where else what) from None
+        raise ToolError("bad_args", "%s: %s" % e.args) from None
     finally:
         module = None
         lazy.drop("routine")
-
-
-def _told(result):
-    """What a person is told of a check."""
-    result["s"] = -(-result.pop("ms") // 1000)
-    result.pop("last")
-    say = "takes %d steps and %d s at most" % (result["steps"], result["s"])
-    if result["left_on"]:
-        say += "; leaves %s on" % _and(result["left_on"])
-    if result["on_if_cut"]:
-        say += "; stopped midway it leaves %s on" % _and(result["on_if_cut"])
-    result["say"] = say
-    return result
-
-
-def _and(names):
-    return " and ".join([n if isinstance(n, str) else "pin %d" % n for n in names])
-
-
-def _define(kit, routines, program):
-    result = _check(kit, program, None)
-    gc.collect()
-    name = program["name"]
-    for at, phrase in enumerate(program.get("phrases", ())):
-        other = routines.match(phrase)
-        if other not in (None, name):
-            raise ToolError("bad_args", "phrases[%d]: it runs '%s'" % (at, other))
-    old = routines.row(name) is not None
-    if not old and len(routines.names()) >= _MAX_ROUTINES:
-        raise ToolError("full", "I know %d routines already; delete one" % _MAX_ROUTINES)
-    module = lazy.load("routine")
-    row = module.record(program, result)
-    size = module.size(name, program, result)
-    most = module.MAX_RECORD_BYTES
-    module = None
-    lazy.drop("routine")
-    if size > most:
-        raise ToolError("full", "it takes %d bytes, %d may be: make two of it" % (size, most))
-    gc.collect()
-    trace, levels = _try(kit, routines, row)
-    auto = not result["acts"] and not program.get("phrases")
-    receipt = _told(result)
-    receipt["routine"] = name
-    receipt["trace"] = trace
-    receipt["ends"] = levels
-    if auto:
-        _store(kit, routines, name, row)
-        receipt["stored"] = True
-        receipt["say"] = "I have learned '%s'; it " % name + receipt["say"]
-        return receipt
-    text = json.dumps(row)
-    digest = hashlib.sha256(text.encode()).digest()
-    token = "".join([_CHARS[b & 31] for b in digest[:4]])
-    routines.wait(name, text, token)
-    receipt["token"] = token
-    receipt["say"] = "%s '%s' %s. Tried out: %s. Say yes to keep it (%s)" % (
-        "The new" if old else "The routine",
-        name,
-        receipt["say"],
-        "; ".join(trace[:8]) or "nothing happens",
-        token,
-    )
-    return receipt
-
-
-def _try(kit, routines, row):
-    dry = lazy.load("dryrun")
-    # When one runs, it is in the heap already, and stays.
-    job_of = lazy.load("runner").Job
-    try:
-        return dry.dry_run(kit, job_of, row, _defaults(row["r"]), _acts)
-    finally:
-        dry = job_of = None
-        lazy.drop("dryrun")
-        if routines.runner is None:
-            lazy.drop("runner")
-
-
-def _acts(tool):
-    """Does this tool change anything?"""
-    family = tools.family_of(tool)
-    for spec in tools.load(family).SPECS:
-        if spec[0] == tool:
-            acts = spec[3]
-    tools.drop(family)
-    return acts
-
-
-def _defaults(program):
-    args = {}
-    params = program.get("params", {})
-    for name in params:
-        args[name] = params[name]["default"]
-    return args
-
-
-def _approve(kit, routines, token):
-    waiting = routines.waiting()
-    if waiting is None or (
-        token.upper() != waiting[0] and " ".join(token.lower().split()) != waiting[1]
-    ):
-        raise ToolError("not_found", "nothing of that name waits for a yes; define it again")
-    name = waiting[1]
-    if waiting[3]:
-        raise ToolError("refused", "a person must say yes to '%s' first" % name)
-    if name in routines.running():
-        raise ToolError("busy", "'%s' runs; stop it first" % name)
-    _store(kit, routines, name, json.loads(waiting[2]))
-    routines.forget()
-    return {"routine": name}
-
-
-def _store(kit, routines, name, row):
-    if routines.row(name) is None and len(routines.names()) >= _MAX_ROUTINES:
-        raise ToolError("full", "I know %d routines already; delete one" % _MAX_ROUTINES)
-    kit.store.set("t:" + name, row)
-    routines.refresh()
-
-
-def _run(kit, routines, name, row, given):
-    params = row["r"].get("params", {})
-    args = _defaults(row["r"])
-    again = False
-    for key in given:
-        if key not in params:
-            raise ToolError("bad_args", "%s has no parameter '%s'" % (name, key))
-        args[key] = given[key]
-        again = True
-    if again:
-        # Types and bounds; and another point than the default is another program.
-        result = _check(kit, row["r"], args)
-        row["s"][0] = result["steps"]
-        row["s"][1] = result["ms"]
-        result = None
-        gc.collect()
-    return routines.run(name, row, args)
 
 
 def _list(routines):

@@ -37,6 +37,7 @@ FAMILIES = (
     "schedule",
     "rule",
     "routine",
+    "teach",
     "pulse",
     "pwm",
     "adc",
@@ -57,8 +58,8 @@ _WHERE = (
     " get_time get_health |"
     " schedule_set schedule_list schedule_delete schedule_pause set_timezone set_place |"
     " rule_set rule_list rule_delete rule_pause |"
-    " routine_define routine_approve routine_check routine_run routine_cancel routine_list"
-    " routine_delete |"
+    " routine_run routine_cancel routine_list routine_delete |"
+    " routine_define routine_approve routine_check |"
     " gpio_pulse |"
     " pwm_set servo_set pwm_stop |"
     " adc_read |"

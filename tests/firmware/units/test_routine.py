@@ -192,6 +192,8 @@ def test_an_interlock_pair_is_found_on_every_way():
         (routine({"repeat": 2, "do": [down, off("blind down"), up]}), "do[0].do[0]"),
         (routine(up, last=[down]), "finally[0]"),
         (routine(up, off("blind up"), last=[down]), "finally[0]"),
+        (routine({"call": ["gpio_pulse", {"pin": "blind up", "ms": 900}]}, down), "do[1]"),
+        (routine({"call": ["pwm_set", {"pin": 19, "freq": 50, "duty": 5}]}, down), "do[1]"),
         (
             routine(
                 {"call": ["gpio_write", {"pin": "blind up", "value": "toggle"}], "try": True}, down
@@ -207,6 +209,11 @@ def test_an_interlock_pair_is_found_on_every_way():
         routine({"if": {"read": "door"}, "then": [up], "else": [down]}),
         routine({"repeat": 2, "do": [up, off("blind up"), down, off("blind down")]}),
         routine(up, last=[off("blind up"), down]),
+        routine(
+            {"call": ["pwm_set", {"pin": 19, "freq": 50, "duty": 5}]},
+            {"call": ["pwm_stop", {"pin": 19}]},
+            down,
+        ),
     ):
         rr.define(t, program, False)
 

@@ -1,4 +1,4 @@
-# Every example of docs/routines.md is checked, tried out, approved, and run, a thousand times faster.
+# Every example of docs/routines.md is checked, tried out, approved and run, 1000 times as fast.
 import asyncio
 import json
 import sys
