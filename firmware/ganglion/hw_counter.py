@@ -57,4 +57,5 @@ def stop(gpio):
     if counter is None:
         return None
     counter.stop()
+    Pin(gpio, Pin.IN, None)
     return counter.n

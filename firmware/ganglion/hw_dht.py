@@ -19,4 +19,5 @@ def read(gpio, kind):
             raise ValueError from None
         return sensor.temperature(), sensor.humidity()
     finally:
+        Pin(gpio, Pin.IN, None)
         sys.modules.pop("dht", None)

@@ -30,6 +30,7 @@ def read(gpio, bits, only):
         time.sleep_ms(ms)
         return [(rom,) + _measured(bus, rom) for rom in roms]
     finally:
+        Pin(gpio, Pin.IN, None)  # onewire pulls it up
         sys.modules.pop("ds18x20", None)
         sys.modules.pop("onewire", None)
 

@@ -13,3 +13,8 @@ def bus(sda, scl, freq):
         if not pin.value():
             return gpio
     return SoftI2C(scl=Pin(scl), sda=Pin(sda), freq=freq)
+
+
+def leave(gpio):
+    """No pull-up any more."""
+    Pin(gpio, Pin.IN, None)

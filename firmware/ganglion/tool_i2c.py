@@ -44,12 +44,13 @@ def call(kit, name, args):
     if sda == scl:
         raise ToolError("bad_args", "sda and scl must be two pins")
     out = unhex(args["data"]) if "data" in args else None
+    driver = guard.device("i2c")
     taken = []
     try:
         for gpio in (sda, scl):
             guard.take(gpio, "i2c", True)
             taken.append(gpio)
-        bus = guard.device("i2c").bus(sda, scl, args.get("freq", 100000))
+        bus = driver.bus(sda, scl, args.get("freq", 100000))
         if isinstance(bus, int):
             raise ToolError("device", "pin %d is held low: check pull-ups and wiring" % bus)
         if name == "i2c_scan":
@@ -59,6 +60,7 @@ def call(kit, name, args):
         return _transfer(bus, args["addr"], out, args.get("n"))
     finally:
         for gpio in taken:
+            driver.leave(gpio)
             guard.free(gpio)
         lazy.drop("hw_i2c")
 

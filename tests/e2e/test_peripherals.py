@@ -14,6 +14,12 @@ def pad(board: Board, pin: int) -> dict[str, Any]:
     return dict(board.control.call("pads")["pads"][str(pin)])
 
 
+def given_back(board: Board, *pins: int) -> None:
+    for pin in pins:
+        shown = pad(board, pin)
+        assert (shown["mode"], shown["pull"]) == ("in", None), (pin, shown)
+
+
 def failed(board: Board, tool: str, args: dict[str, Any], code: str, why: str) -> None:
     receipt = board.do(tool, args)
     assert receipt.get("err") == code and why in receipt["msg"], receipt
@@ -213,8 +219,7 @@ def test_i2c(board: Board) -> None:
     board.control.call("hold", pin=22, level=0)
     failed(board, "i2c_scan", BUS, "device", "pin 22 is held low")
     board.control.call("hold", pin=22, level=None)
-    # Given back: both are plain pins again.
-    assert pad(board, 21)["mode"] == "in" and pad(board, 22)["mode"] == "in"
+    given_back(board, 21, 22)
 
 
 def test_ds18x20(board: Board) -> None:
@@ -251,7 +256,7 @@ def test_ds18x20(board: Board) -> None:
     sensor(fail="gone")
     failed(board, "ds18x20_read", read, "device", "no DS18x20")
     sensor(kind=None)
-    assert pad(board, 4)["mode"] == "in"
+    given_back(board, 4)
 
 
 def test_dht(board: Board) -> None:
@@ -270,6 +275,7 @@ def test_dht(board: Board) -> None:
     assert board.do("dht_read", {**read, "kind": "dht11"}) == {"celsius": 22, "humidity": 41}
     failed(board, "dht_read", read, "device", "nonsense")
     sensor(None)
+    given_back(board, 15)
 
 
 def test_counter(board: Board) -> None:
@@ -287,6 +293,7 @@ def test_counter(board: Board) -> None:
     board.do("i2c_scan", BUS)
     clicks(2)
     assert board.do("counter_stop", {"pin": 14}) == {"count": 7}
+    given_back(board, 14)
     clicks(1)
     failed(board, "counter_read", {"pin": 14}, "not_found", "nothing is counted")
     board.do("counter_start", {"pin": 14, "edge": "both", "debounce": 200})
