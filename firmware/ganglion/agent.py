@@ -7,14 +7,16 @@ takes one from it. One turn runs at a time; a `do` runs at once, beside it.
 import asyncio
 import gc
 import json
+import os
 import random
 import sys
 import time
 
 from micropython import const
 
-from . import VERSION, clock, lazy
+from . import VERSION, clock
 from .inbox import REPEAT, RUN, good_id
+from .outbox import Outbox
 from .talk import Conversations, calls_text, dumps
 from .tools import fill, show
 
@@ -22,7 +24,6 @@ _MAX_WAITING = const(4)
 _MAX_ROUNDS = const(4)
 _MAX_CALLS = const(8)
 _MAX_TEXT_BYTES = const(1024)
-_MAX_EVENTS = const(16)
 _DEADLINE_MS = const(20000)
 _RETRY_MS = const(4000)
 
@@ -30,21 +31,24 @@ _MAX_ASKS = const(12)  # of one round: repeats, resends and waits together
 _STATE_EVERY_MS = const(5000)
 _CLOCK_EVERY_MS = const(3600000)  # a crystal of 20 ppm is off by 0.1 s then
 _FACT_BYTES = const(1536)
+_DRAIN_MS = const(2000)
+_PIECE = const(256)
 _FACT = "m:"  # as in tool_memory.py, which is not loaded for this
+_SPECS = "/ganglion/tools-%d.json"
 _OFFLINE = (
     "I am not connected (%s), so nobody can work out what you mean. What is set up already runs."
 )
 
 
 class Agent:
-    def __init__(self, device, boot, tools, inbox, link, reset_cause, safe=False):
+    def __init__(self, device, boot, tools, inbox, link, reset_cause, safe=False, specs=_SPECS):
+        """`specs` is where the build put the messages of `up/tools`."""
         self.device = device
         self.boot = boot
         self.tools = tools
         self.inbox = inbox
         self.link = link
         self.beat = 0
-        self.dropped_events = 0
         self._reset_cause = reset_cause
         self._safe = safe
         self._talks = Conversations()
@@ -53,9 +57,11 @@ class Agent:
         self._open = None  # id of the ask that waits for an answer
         self._answer = None
         self._answered = asyncio.Event()
-        self._digest = lazy.load("specs").digest()
-        lazy.drop("specs")
-        self._events = []
+        self._specs = specs
+        with open(specs % 1) as f:
+            self._digest = f.read(15)[9:]  # {"hash":"a8Kd0f"
+        self._sending = False
+        self._outbox = Outbox(tools.kit.store, link)
         self._event_n = 0
         self._turn_n = 0
         self._time_id = None
@@ -278,6 +284,16 @@ class Agent:
             results.append(result)
         return last
 
+    def act(self, tool, args):
+        """Run a tool for a schedule or a rule; its receipt."""
+        receipt = self._call(tool, args)[2]
+        self._points_changed()
+        return receipt
+
+    def sense(self, tool, args):
+        """Ask a sensor for a rule; its receipt. A failure is no event: it would be one a second."""
+        return self.tools.run(tool, args)[0]
+
     def _call(self, tool, args):
         """`(tool, args, receipt, its sentence, did it act)`."""
         receipt, sentence, acted = self.tools.run(tool, args)
@@ -321,7 +337,7 @@ class Agent:
                 whole = whole or "ctx" in parts
                 facts = facts or "mem" in parts
                 if "tools" in parts:
-                    self.publish_tools()
+                    await self.publish_tools()
                 continue
             if "busy" in answer:
                 pause = answer["busy"] if type(answer["busy"]) is int else 1000
@@ -405,9 +421,9 @@ class Agent:
     def on_up(self):
         """The link has a new session: say who we are."""
         self.publish_status()
-        self.publish_tools()
+        asyncio.create_task(self.publish_tools())
         self._publish_state()
-        self._flush_events()
+        self._outbox.pump()
         if clock.now() is None:
             self.ask_time()
 
@@ -435,13 +451,36 @@ class Agent:
             True,
         )
 
-    def publish_tools(self):
-        specs = lazy.load("specs")
-        groups = specs.parts()
-        for n in range(len(groups)):
-            leaf = "tools/%d" % (n + 1) if n else "tools"
-            self.link.stream(leaf, lambda: specs.chunks(self._digest, groups, n), True)
-        lazy.drop("specs")
+    async def publish_tools(self):
+        """The specs, from flash as the build made them: a message, and the next when that is on
+        its way, since all of them are more than the heap can hold."""
+        while self._sending:
+            await asyncio.sleep_ms(20)
+        self._sending = True
+        try:
+            n = 1
+            while self.link.stream("tools/%d" % n if n > 1 else "tools", self._pieces(n), True):
+                for _ in range(_DRAIN_MS // 5):
+                    if self.link.drained():
+                        break
+                    await asyncio.sleep_ms(5)
+                n += 1
+                os.stat(self._specs % n)
+        except OSError:
+            pass  # there is no such part
+        finally:
+            self._sending = False
+
+    def _pieces(self, n):
+        def pieces():
+            with open(self._specs % n) as f:
+                while True:
+                    piece = f.read(_PIECE)
+                    if not piece:
+                        return
+                    yield piece
+
+        return pieces
 
     def _points_changed(self):
         if self.tools.kit.points.version != self._state_version:
@@ -461,9 +500,9 @@ class Agent:
 
     def tick(self):
         """Once a second, from the main program."""
+        self._outbox.tick()
         if not self.link.connected:
             return
-        self._flush_events()
         now = time.ticks_ms()
         self._mind_clock(now)
         if time.ticks_diff(now, self._state_ms) >= _STATE_EVERY_MS:
@@ -485,23 +524,12 @@ class Agent:
             self.ask_time()
 
     def event(self, kind, fields):
-        """Queue an event; the oldest is dropped, and counted, when 16 wait."""
+        """Tell something, at once or when the broker is back."""
         self._event_n += 1
         fields["kind"] = kind
         fields["boot"] = self.boot
         fields["n"] = self._event_n
-        self._events.append(dumps(fields))
-        if len(self._events) > _MAX_EVENTS:
-            self._events.pop(0)
-            self.dropped_events += 1
-        if self.link.connected:
-            self._flush_events()
-
-    def _flush_events(self):
-        while self._events and self.link.room():
-            if not self.link.publish("event", self._events[0]):
-                break
-            self._events.pop(0)
+        self._outbox.add(fields)
 
 
 def _is_utf8(view):

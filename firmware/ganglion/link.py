@@ -71,6 +71,7 @@ class Link:
         self._rx = self._tx = self._ping = 0
         self._backoff = _BACKOFF_FIRST_MS
         self._refused = False
+        self.on_ack = None  # called with the packet id when the broker has an event
         self.connected = False
         self.problem = "not connected yet"
         self.sessions = 0
@@ -79,7 +80,8 @@ class Link:
     # ---- outgoing
 
     def publish(self, leaf, payload, retain=False):
-        """Queue `gn/<device>/up/<leaf>` at QoS 1. False when the bound is reached: not sent.
+        """Queue `gn/<device>/up/<leaf>` at QoS 1: its packet id, or False when the bound is
+        reached: not sent.
 
         `payload` is bytes, str or a list of them, 4096 bytes at most in all. On the topics of
         _LATEST the newest message is the one that counts: it takes the place of one that still
@@ -105,7 +107,7 @@ class Link:
         self._pending_bytes += len(packet)
         if self.connected:
             self._write_entry(entry)
-        return True
+        return pid
 
     def stream(self, leaf, chunks, retain=False):
         """Publish what `chunks()` yields (str) without ever holding it whole.
@@ -316,7 +318,10 @@ class Link:
             pid = mqtt.parse_pid(body)
             for at in range(len(self._pending)):
                 if self._pending[at][0] == pid:
-                    self._pending_bytes -= len(self._pending.pop(at)[1])
+                    entry = self._pending.pop(at)
+                    self._pending_bytes -= len(entry[1])
+                    if entry[3] == "event" and self.on_ack:
+                        self.on_ack(pid)
                     break
         elif kind == mqtt.PINGRESP:
             self._ping = 0

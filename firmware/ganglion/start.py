@@ -19,7 +19,19 @@ _SAFE_MODE_S = const(600)
 _COLLECT_EVERY_BYTES = const(8192)
 # One after the other, from the bottom: importing peaks at twice what stays, and nested imports
 # would add their peaks up.
-ORDER = ("store", "guard", "inbox", "points", "tools", "talk", "mqtt", "link", "agent", "console")
+ORDER = (
+    "store",
+    "guard",
+    "inbox",
+    "points",
+    "tools",
+    "talk",
+    "outbox",
+    "mqtt",
+    "link",
+    "agent",
+    "console",
+)
 
 
 def next_boot(path=_BOOT_COUNT):
@@ -108,6 +120,9 @@ def start(board, cause):
         # What a power cut ended: its outputs are put right before the network is up.
         board.kit.routines = lazy.load("routines").Routines(board.kit)
         board.kit.routines.recover()
+    for engine, prefix in (("schedule", "s:"), ("rules", "r:")):
+        if store.count(prefix):
+            board.kit.engine(engine)
     asyncio.create_task(link.run())
     asyncio.create_task(agent.run())
     asyncio.create_task(console.run(board))

@@ -12,7 +12,6 @@ believed, so two keys with one hash only cost a read.
 
 import binascii
 import json
-import os
 import struct
 
 from micropython import const
@@ -24,7 +23,7 @@ _HEAD_BYTES = const(6)
 _MAX_RECORD_BYTES = const(1024)
 MAX_KEYS = 256
 # What lives may fill three quarters of the log: else, when nearly full, each write would compact.
-_MAX_LIVE_BYTES = const(98304)
+MAX_LIVE_BYTES = 98304
 _MAX_LOG_BYTES = const(131072)
 # Below this a compaction saves less than it wears.
 _COMPACT_FROM_BYTES = const(8192)
@@ -51,19 +50,6 @@ def _head(key):
 def _mark(head):
     """Letter and hash of a key: the first bytes of its row."""
     return struct.pack(_MARK, head[1] if head[2:3] == b":" else 0, _hash(head))
-
-
-def head_end(body):
-    """Where the key ends in a record's JSON; 0 where there is none."""
-    end = 1
-    while body[:2] == b'["':
-        end = body.find(b'"', end + 1)
-        at = end - 1
-        while body[at] == 92:  # each pair of backslashes is one that was said
-            at -= 1
-        if end < 0 or (end - at) & 1:
-            return end + 1
-    return 0
 
 
 def record(f):
@@ -102,10 +88,10 @@ class Store:
         self.unread = False  # the log is there and cannot be read
         self._log("load")
 
-    def _log(self, what):
+    def _log(self, what, *args):
         """`store_log.<what>(self)`: what runs at boot and now and then is not kept in the heap."""
         try:
-            return getattr(lazy.load("store_log"), what)(self)
+            return getattr(lazy.load("store_log"), what)(self, *args)
         finally:
             lazy.drop("store_log")
 
@@ -182,15 +168,11 @@ class Store:
 
     def delete(self, key):
         """True if there was something to delete. Raises `StoreFull`."""
-        head = _head(key)
-        if self.find(head) < 0:
-            return False
-        self._append(head, json.dumps([key]).encode(), False)
-        return True
+        return self._append(_head(key), json.dumps([key]).encode(), False)
 
     def keys(self, prefix):
         """Keys that begin with `prefix`, sorted, without it."""
-        found = [name for name, _ in self._each(prefix, None)]
+        found = [name for name, _ in self.items(prefix)]
         found.sort()
         return found
 
@@ -199,8 +181,25 @@ class Store:
 
         Nothing may be set or deleted meanwhile.
         """
-        for name, body in self._each(prefix, mark):
-            yield name, json.loads(body)[1]
+        n = len(prefix)
+        rows = self.rows
+        f = None
+        try:
+            for at in range(0, self.end, _ROW_BYTES):
+                if (n < 2 or rows[at] == ord(prefix[0])) and (
+                    mark is None or rows[at + 1] << 8 | rows[at + 2] == mark
+                ):
+                    if f is None:
+                        f = open(self.path, "rb")
+                    f.seek(self.row(at)[0])
+                    body = record(f)
+                    if body is not None:
+                        body = json.loads(body)
+                        if body[0].startswith(prefix):
+                            yield body[0][n:], body[1]
+        finally:
+            if f is not None:
+                f.close()
 
     def mark(self, key):
         """16 bits that stand for a key, for who remembers keys but not their text."""
@@ -215,90 +214,41 @@ class Store:
                 n += 1
         return n
 
-    def sizes(self):
-        """`(keys, bytes of the log, bytes of it that count)`."""
-        return self.end // _ROW_BYTES, self.size, self.live
-
-    def _each(self, prefix, mark):
-        n = len(prefix)
-        letter = ord(prefix[0]) if prefix[1:2] == ":" else None
-        rows = self.rows
-        f = None
-        try:
-            for at in range(0, self.end, _ROW_BYTES):
-                if letter is not None and rows[at] != letter:
-                    continue
-                if mark is not None and rows[at + 1] << 8 | rows[at + 2] != mark:
-                    continue
-                if f is None:
-                    f = open(self.path, "rb")
-                f.seek(self.row(at)[0])
-                body = record(f)
-                if body is not None:
-                    key = json.loads(body[1 : head_end(body)])
-                    if key.startswith(prefix):
-                        yield key[n:], body
-        finally:
-            if f is not None:
-                f.close()
-
     # ---- writing
 
     def _append(self, head, body, alive):
-        if self.unread:
-            self._log("load")
-            if self.unread:
-                raise StoreFull("flash cannot be read")
-        if self.bad_tail and not self._log("compact"):
-            raise StoreFull("flash is full")  # behind a bad record nothing would be found again
         n = _HEAD_BYTES + len(body)
         garbage = self.size - self.live
         if (
-            garbage
-            and (
-                self.size + n > _MAX_LOG_BYTES
-                or (self.size > _COMPACT_FROM_BYTES and garbage > self.live)
-            )
-            and not self._log("compact")
+            self.unread
+            or self.bad_tail
+            or (garbage > self.live and self.size > _COMPACT_FROM_BYTES)
+            or self.size + n > _MAX_LOG_BYTES
+            or self.live + n > MAX_LIVE_BYTES
+            or self.end >= MAX_KEYS * _ROW_BYTES
         ):
-            self._doubt()
+            self._log("make_room", n, head if alive else None)
         at = self.find(head)
-        # A deletion is never refused here, or what is full would be for ever.
-        if alive:
-            if at < 0 and self.end >= MAX_KEYS * _ROW_BYTES:
-                raise StoreFull("%d entries are kept already; delete one" % MAX_KEYS)
-            gone = 0 if at < 0 else self.row(at)[1]
-            if self.live - gone + n > _MAX_LIVE_BYTES or self.size + n > _MAX_LOG_BYTES:
-                raise StoreFull("%d bytes are kept already; delete some" % self.live)
+        if at < 0 and not alive:
+            return False
         self.room()
         if not self._written(body):
-            # ENOSPC: what was deleted may make room. If not, the old log is untouched.
-            if self.size == self.live or not self._log("compact") or not self._written(body):
+            self._log("recover")
+            if not self._written(body):
                 raise StoreFull("flash is full")
             at = self.find(head)
         self.note(at, head, alive, self.size, n)
         self.size += n
+        return True
 
     def _written(self, body):
         try:
             with open(self.path, "ab") as f:
+                # What is longer has a record that a failed write left: nothing goes behind it.
                 whole = f.seek(0, 2) == self.size
                 if whole:
                     write(f, body)
-            if whole:
-                self.writes += 1
-                return True
+            self.writes += whole
+            return whole
         except OSError:
-            pass
-        self._doubt()
-        return False
-
-    def _doubt(self):
-        """A write failed, which may have been done all the same: flash is what counts."""
-        try:
-            if os.stat(self.path)[6] == self.size:
-                return
-        except OSError:
-            if not self.size:
-                return
-        self._log("load")
+            return False

@@ -8,12 +8,13 @@ import os
 
 from micropython import const
 
-from .store import head_end, record, write
+from .store import MAX_KEYS, MAX_LIVE_BYTES, StoreFull, record, write
 
 _ASIDE = ".new"
 # As in store.py.
 _HEAD_BYTES = const(6)
 _ROW_BYTES = const(9)
+_MAX_LOG_BYTES = const(131072)
 
 
 def load(store):
@@ -26,7 +27,7 @@ def load(store):
         with open(store.path, "rb") as f:
             while True:
                 body = record(f)
-                end = head_end(body) if body else 0
+                end = _head_end(body) if body else 0
                 if not end:
                     break
                 n = _HEAD_BYTES + len(body)
@@ -44,6 +45,19 @@ def load(store):
     if store.bad_tail:
         store.cut = True
         compact(store)
+
+
+def _head_end(body):
+    """Where the key ends in a record's JSON; 0 where there is none."""
+    end = 1
+    while body[:2] == b'["':
+        end = body.find(b'"', end + 1)
+        at = end - 1
+        while body[at] == 92:  # each pair of backslashes is one that was said
+            at -= 1
+        if end < 0 or (end - at) & 1:
+            return end + 1
+    return 0
 
 
 def compact(store):
@@ -67,6 +81,45 @@ def compact(store):
     store.unread = store.bad_tail = False
     store.writes += 1
     return True
+
+
+def make_room(store, n, head):
+    """For `n` bytes, the record of the key in `head`, or a deletion when that is None, which is
+    never refused for a bound: else what is full would be for ever. Raises `StoreFull`."""
+    if store.unread:
+        load(store)
+        if store.unread:
+            raise StoreFull("flash cannot be read")
+    if store.bad_tail:
+        if not compact(store):
+            # Behind a bad record nothing would be found again.
+            raise StoreFull("flash is full")
+    elif store.size > store.live and (
+        store.size - store.live > store.live or store.size + n > _MAX_LOG_BYTES
+    ):
+        if not compact(store):
+            recover(store)
+    if head is None:
+        return
+    at = store.find(head)
+    if at < 0 and store.end >= MAX_KEYS * _ROW_BYTES:
+        raise StoreFull("%d entries are kept already; delete one" % MAX_KEYS)
+    gone = 0 if at < 0 else store.row(at)[1]
+    if store.live - gone + n > MAX_LIVE_BYTES or store.size + n > _MAX_LOG_BYTES:
+        raise StoreFull("%d bytes are kept already; delete some" % store.live)
+
+
+def recover(store):
+    """A write failed, which may have been done all the same: flash is what counts. And where it
+    is full, what was deleted may make room."""
+    try:
+        size = os.stat(store.path)[6]
+    except OSError:
+        size = 0
+    if size != store.size:
+        load(store)
+    elif store.size > store.live:
+        compact(store)
 
 
 def _copy(store, f, out):
