@@ -33,6 +33,7 @@ class _Pins:
         self._groups = {}  # number of an interlock -> mask of its pins
         self._names = {}  # gpio -> what the program calls it
         self._acts = False
+        self._last = False  # in `finally`, where a fault does not stop what follows
         self._work = 0
 
     def program(self, program, result):
@@ -42,6 +43,7 @@ class _Pins:
         if "finally" in program:
             # After the end, and after a cut at any place.
             everywhere = self._seen
+            self._last = True
             self._block(program["finally"], "finally")
             left = _union(self._states)
             self._states = set(everywhere)
@@ -72,6 +74,8 @@ class _Pins:
             self._states = states
             self._block(step.get("else", ()), path + "else")
             self._states = self._states | then
+            if self._last:
+                self._states = self._states | states  # its condition may fail
         elif "do" in step:
             states = out = self._states
             path += "do"
@@ -97,6 +101,11 @@ class _Pins:
             self._acts = True
         # What acts on a `pin` drives it; a counter only listens.
         drives = acts and " pin:" in " " + line and not tool.startswith("counter_")
+        may_fail = step.get("try", False)
+        if self._last:
+            for value in args.values():
+                if isinstance(value, str) and value[:1] == "$" and value[1:] not in self._params:
+                    may_fail = True
         for part in line.split():
             name, kind = part.split(":", 1)
             if kind not in ("point", "gpio") or name not in args:
@@ -109,7 +118,7 @@ class _Pins:
             gpio = gpio_of(self._kit, ref, where, drives, acts and not drives)
             if drives:
                 self._names.setdefault(gpio, args["pin"])
-                self._drive(gpio, tool, args, step.get("try", False), where)
+                self._drive(gpio, tool, args, may_fail, where)
 
     def _drive(self, gpio, tool, args, may_fail, path):
         """What this call makes of the states."""
