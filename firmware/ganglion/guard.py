@@ -15,6 +15,7 @@ from micropython import const
 from . import lazy
 
 _SETTLE_US = const(20)
+_SLOT_MS = const(15000)
 _TIMER = const(0)  # the one number that every chip has; nobody else may use it
 
 # What is true of a GPIO, a byte each in `state`.
@@ -27,9 +28,9 @@ _KEPT = const(32)  # on, as flash has it
 _LOST = const(64)  # made safe in this outage of the link
 
 # A row of `limits`, in words of 32 bits: gpio, flags (and from bit 8 what to tell), interlock,
-# rate_per_min, max_on_s, min_off_s, link_loss_s; then what changes: until (in tenths of a second
-# since boot), number of the last 15 s with a switching-on, how many those and the four before had
-# (6 bits each, the last highest). guard_set.py writes them.
+# rate_per_min, max_on_s, min_off_s, link_loss_s; then what changes: until (ticks in ms: none is
+# further away than a day), number of the last 15 s with a switching-on, how many those and the
+# four before had (6 bits each, the last highest). guard_set.py writes them.
 ROW = const(10)
 _FLAGS = const(1)
 _INTERLOCK = const(2)
@@ -67,7 +68,8 @@ class Guard:
         self.store = None  # set by guard_set
         self._pins = {}  # gpio -> Pin, of those used plainly
         self.state = bytearray(64)
-        self._clock = (0, time.ticks_ms())  # tenths of a second since boot, and their ticks
+        self._slot = 0  # 15 s since boot, and the ticks of their beginning
+        self._slot_ms = time.ticks_ms()
         self._timer = None
 
     def check(self, gpio, output):
@@ -193,11 +195,6 @@ class Guard:
         """The level that is off: the safe one. Where none is given, 0."""
         return self._flags(gpio) & _LEVEL
 
-    def _now(self):
-        """Tenths of a second since boot."""
-        tenths, ticks = self._clock
-        return tenths + time.ticks_diff(time.ticks_ms(), ticks) // 100
-
     def _admit(self, gpio):
         """May it be switched on? Counts it. Switching off is always allowed."""
         at = self.row(gpio)
@@ -205,8 +202,8 @@ class Guard:
             return
         limits = self.limits
         state = self.state
-        now = self._now()
-        left = limits[at + _UNTIL] - now if state[gpio] & _WAIT else 0
+        now = time.ticks_ms()
+        left = time.ticks_diff(limits[at + _UNTIL], now) if state[gpio] & _WAIT else 0
         interlock = limits[at + _INTERLOCK]
         if interlock:
             for other in range(0, len(limits), ROW):
@@ -217,21 +214,22 @@ class Guard:
                         )
         rate = limits[at + _RATE]
         if rate and left <= 0:
-            slot = now // 150
+            past = time.ticks_diff(now, self._slot_ms)
+            slot = self._slot + past // _SLOT_MS
             counts = limits[at + _COUNTS] >> min(slot - limits[at + _SLOT], 5) * 6
             total = 0
             # From the newest: the one that makes it too many must be over for a minute.
             for n in range(5):
                 total += counts >> (24 - 6 * n) & 63
                 if total >= rate:
-                    left = (slot - n + 5) * 150 - now
+                    left = (slot - self._slot - n + 5) * _SLOT_MS - past
                     break
             else:
                 limits[at + _SLOT] = slot
                 limits[at + _COUNTS] = counts + (1 << 24)
         if left > 0:
             word = "off" if self.off(gpio) else "on"
-            raise Refused("pin %d may be %s again in %d s" % (gpio, word, (left + 9) // 10))
+            raise Refused("pin %d may be %s again in %d s" % (gpio, word, (left + 999) // 1000))
 
     def _apply(self, gpio, on, act):
         if not on:
@@ -252,18 +250,21 @@ class Guard:
         state = self.state[gpio] & ~(_WAIT | _BACK) | _ON
         at = self.row(gpio)
         if at >= 0 and self.limits[at + _MAX_ON]:
-            self.limits[at + _UNTIL] = self._now() + self.limits[at + _MAX_ON] * 10
+            self._from_now(at, _MAX_ON)
             state |= _DUE
         self.state[gpio] = state
         if state & _DUE:
             self.mind()
+
+    def _from_now(self, at, field):
+        self.limits[at + _UNTIL] = time.ticks_add(time.ticks_ms(), self.limits[at + field] * 1000)
 
     def _ended(self, gpio):
         """It is off. Called by the timer, too."""
         state = self.state[gpio]
         at = self.row(gpio)
         if at >= 0 and state & _ON and self.limits[at + _MIN_OFF]:
-            self.limits[at + _UNTIL] = self._now() + self.limits[at + _MIN_OFF] * 10
+            self._from_now(at, _MIN_OFF)
             state |= _WAIT
         self.state[gpio] = state & ~(_ON | _DUE | _BACK)
 
@@ -278,13 +279,12 @@ class Guard:
         """Switches off what has been on for long enough; one hardware timer for the next, which
         calls this even where every task hangs."""
         limits = self.limits
-        tenths, ticks = self._clock
         soonest = 0
         try:
-            past = time.ticks_diff(time.ticks_ms(), ticks)
+            now = time.ticks_ms()
             for at in range(0, len(limits), ROW):
                 if self.state[limits[at]] & _DUE:
-                    ms = (limits[at + _UNTIL] - tenths) * 100 - past
+                    ms = time.ticks_diff(limits[at + _UNTIL], now)
                     if ms <= 0:
                         self.force(at, 1)
                     elif not soonest or ms < soonest:
@@ -302,10 +302,11 @@ class Guard:
         told = []
         limits = self.limits
         state = self.state
-        tenths, ticks = self._clock
-        now = self._now()
-        # Here, as the ticks wrap after days; in one piece, as the timer reads it.
-        self._clock = (now, time.ticks_add(ticks, (now - tenths) * 100))
+        now = time.ticks_ms()
+        # Here, as the ticks wrap after days.
+        past = time.ticks_diff(now, self._slot_ms) // _SLOT_MS
+        self._slot += past
+        self._slot_ms = time.ticks_add(self._slot_ms, past * _SLOT_MS)
         for at in range(0, len(limits), ROW):
             gpio = limits[at]
             if not down_s:
@@ -314,7 +315,7 @@ class Guard:
                 state[gpio] |= _LOST
                 if state[gpio] & (_ON | _BACK):
                     self.force(at, 2)
-            if state[gpio] & _WAIT and limits[at + _UNTIL] <= now:
+            if state[gpio] & _WAIT and time.ticks_diff(limits[at + _UNTIL], now) <= 0:
                 back = state[gpio] & _BACK
                 state[gpio] &= ~(_WAIT | _BACK)
                 if back:

@@ -3,6 +3,7 @@
 Loaded at boot and for a change. What a limit is: docs/guard.md.
 """
 
+import time
 from array import array
 from binascii import crc32
 
@@ -87,7 +88,7 @@ def boot(guard, store, back):
         on = last if back else None
         if limits[at + _MIN_OFF]:
             # Nobody knows for how long it was off.
-            limits[at + _UNTIL] = limits[at + _MIN_OFF] * 10
+            limits[at + _UNTIL] = time.ticks_add(time.ticks_ms(), limits[at + _MIN_OFF] * 1000)
             guard.state[gpio] |= _WAIT | (_BACK if on else 0)
         try:
             if flags & _SAFE or on is not None:
@@ -154,15 +155,13 @@ def change(guard, store, gpio, given):
     else:
         if state & _DUE:
             # Counted from when it was switched on.
-            row[_UNTIL] = guard.limits[at + _UNTIL] + 10 * (
-                row[_MAX_ON] - guard.limits[at + _MAX_ON]
+            row[_UNTIL] = time.ticks_add(
+                guard.limits[at + _UNTIL], 1000 * (row[_MAX_ON] - guard.limits[at + _MAX_ON])
             )
         elif state & _WAIT:
             row[_UNTIL] = guard.limits[at + _UNTIL]
-        for n in range(ROW):
-            # What was counted goes on.
-            if n < ROW - 2:
-                guard.limits[at + n] = row[n]
+        for n in range(_UNTIL + 1):  # what was counted goes on
+            guard.limits[at + n] = row[n]
     return limit, _hold(guard, store, at, given)
 
 

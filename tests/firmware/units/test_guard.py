@@ -31,7 +31,7 @@ class Clock:
 
 
 def setup():
-    clock = guard_module.time = Clock()
+    clock = guard_module.time = guard_set.time = Clock()
     t = rig.tools()
     guard_set.boot(t.kit.guard, t.kit.store, True)
     return t, t.kit.guard, clock
@@ -73,7 +73,7 @@ def refused(t, pin, value, *words):
 def again(t):
     """The same flash after a reset: pads float, and all starts anew."""
     machine.clean()
-    guard_module.time = clock = Clock()
+    guard_module.time = guard_set.time = clock = Clock()
     guard = Guard(t.kit.guard.board)
     store = rig.Store(t.kit.store.path)
     guard_set.boot(guard, store, True)
@@ -85,7 +85,7 @@ def test_max_on_ends_without_a_loop():
     limit(t, pin=5, max_on_s=10)
     assert write(t, 5, 1) == {"level": 1}
     timer = machine.Timer.armed
-    assert timer.n == 0 and 9900 <= timer.period <= 10000, timer.period
+    assert timer.n == 0 and timer.period == 10000, timer.period
     clock.ms += timer.period
     timer.fire()  # nothing else runs
     assert machine.latch[5] == 0 and machine.Timer.armed is None
@@ -133,7 +133,6 @@ def test_max_on_holds_over_the_wrap_of_the_ticks():
     limit(t, pin=5, max_on_s=86400, min_off_s=3)
     limit(t, pin=13, min_off_s=3)
     clock.ms = 0x3FFFFFFF - 30000
-    guard._clock = (0, clock.ticks_ms())
     write(t, 5, 1)
     run(guard, clock, 60)
     assert clock.ticks_ms() < 40000 and machine.latch[5] == 1
