@@ -44,6 +44,8 @@ def median(values: Sequence[float]) -> float:
 # Aim of the project: (comparison, value, unit).
 AIMS: dict[str, tuple[str, float]] = {
     "turn_p50_ms": ("<=", 15),
+    "powercut_lost": ("<=", 0),
+    "powercut_unbootable": ("<=", 0),
     "turn_bytes": ("<=", 400),
     "heap_peak_bytes": ("<=", 80 * 1024),
     "companion_cpu_ms_per_request": ("<=", 0.5),
