@@ -33,7 +33,7 @@ FIRMWARE = {
     "dial": {"clock"},
     "link": {"dial", "lazy", "mqtt", "mqtt_open", "wifi"},
     "tools": {"guard", "lazy", "store"},
-    "tool_gpio": {"lazy", "tools"},
+    "tool_gpio": {"guard", "lazy", "tools"},
     "tool_points": {"tools", "points"},
     "tool_memory": {"tools"},
     "tool_limit": {"guard_set", "tools"},

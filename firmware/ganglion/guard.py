@@ -155,6 +155,8 @@ class Guard:
             self._pins.pop(gpio, None)
             self.state[gpio] &= ~_OUT
             self.uses[gpio] = use
+            if not output:
+                self._ended(gpio)
 
     def free(self, gpio):
         """No use any more: its safe level where it has one, else a plain input."""

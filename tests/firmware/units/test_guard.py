@@ -288,7 +288,7 @@ def test_what_hangs_while_it_switches_on_is_ended():
 
 
 def test_uses_of_a_pin():
-    t, guard, _clock = setup()
+    t, guard, clock = setup()
     guard.take(21, "i2c", True)
     guard.take(21, "i2c", True)
     try:
@@ -306,6 +306,15 @@ def test_uses_of_a_pin():
     guard.take(5, "pwm", True)
     guard.drive(5, True, lambda: None)
     assert write(t, 5, 0) == {"level": 0} and 5 not in guard.uses
+    # An output that becomes an input is on no more, and holds nobody off.
+    limit(t, pin=14, interlock="a", max_on_s=3)
+    limit(t, pin=15, interlock="a")
+    write(t, 14, 1)
+    guard.take(14, "adc", False)
+    machine.writes.clear()
+    assert write(t, 15, 1) == {"level": 1}
+    run(guard, clock, 4)
+    assert machine.writes == [(15, 1)] and 14 in guard.uses
     # A pin with a safe level goes there when it is let go.
     limit(t, pin=13, safe=1)
     guard.take(13, "pwm", True)
@@ -331,6 +340,10 @@ def test_allow():
     assert t.run("gpio_read", {"pin": 5})[0]["err"] == "refused"
     limit(t, pin=5, allow="io", max_on_s=3)
     assert write(t, 5, 1) == {"level": 1}
+    t.run("point_set", {"name": "lock", "pin": 13})
+    t.run("point_set", {"name": "lamp", "pin": 5})
+    limit(t, pin="lock", allow="no")
+    assert t.run("gpio_read_all", {})[0] == {"levels": {"lamp": 1}}
     # What the board says stands.
     for pin, why in ((6, "flash"), (40, "no pin"), (34, "only be read")):
         r = t.run("limit_set", {"pin": pin, "allow": "io"})[0]
