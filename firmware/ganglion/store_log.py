@@ -88,8 +88,6 @@ def make_room(store, n, head):
     never refused for a bound: else what is full would be for ever. Raises `StoreFull`."""
     if store.unread:
         load(store)
-        if store.unread:
-            raise StoreFull("flash cannot be read")
     if store.bad_tail:
         if not compact(store):
             # Behind a bad record nothing would be found again.
@@ -99,6 +97,9 @@ def make_room(store, n, head):
     ):
         if not compact(store):
             recover(store)
+    if store.unread:
+        # Nor is it known then what there is to delete.
+        raise StoreFull("flash cannot be read")
     if head is None:
         return
     at = store.find(head)

@@ -1,17 +1,25 @@
 """Time and health."""
 
+import gc
+
+from micropython import const
+
 from . import clock
 from .tools import ToolError
 
+_ROW_BYTES = const(9)  # as in store.py
 _DAYS = "MonTueWedThuFriSatSun"
 
 SPECS = (
     ("get_time", "The date and time, UTC.", "", False, "It is {iso}"),
     ("get_health", "Heap, uptime, flash, resets.", "", False, ""),
+    ("get_diagnostics", "Figures of store, link, heap.", "scope?:store|link|heap|all", False, ""),
 )
 
 
 def call(kit, name, args):
+    if name == "get_diagnostics":
+        return _diagnostics(kit, args.get("scope", "all"))
     if name == "get_time":
         now = clock.now()
         if now is None:
@@ -33,3 +41,37 @@ def call(kit, name, args):
         health["boot"],
     )
     return health
+
+
+def _diagnostics(kit, scope):
+    receipt = {}
+    said = []
+    if scope in ("store", "all"):
+        store = kit.store
+        up = max(kit.health()["up"], 1)
+        # Of a short time an estimate would be a guess.
+        day = store.writes * 86400 // up if up >= 3600 else None
+        receipt["store"] = {
+            "keys": store.end // _ROW_BYTES,
+            "bytes": store.size,
+            "live": store.live,
+            "writes": store.writes,
+            "writes_a_day": day,
+            "cut": store.cut,
+        }
+        said.append(
+            "%d flash writes since boot%s"
+            % (store.writes, "" if day is None else ", %d a day" % day)
+        )
+    link = kit.agent.link if kit.agent else None
+    if link and scope in ("link", "all"):
+        receipt["link"] = {"up": link.connected, "sessions": link.sessions}
+        if link.problem:
+            receipt["link"]["problem"] = link.problem
+        said.append("%d sessions with the broker" % link.sessions)
+    if scope in ("heap", "all"):
+        gc.collect()
+        receipt["heap"] = {"free": gc.mem_free(), "used": gc.mem_alloc()}
+        said.append("%d KB of memory free" % (receipt["heap"]["free"] // 1024))
+    receipt["say"] = ", ".join(said) or "there is no link yet"
+    return receipt
