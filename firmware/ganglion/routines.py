@@ -2,6 +2,7 @@
 the way to the runner, which is loaded while something runs (docs/routines.md)."""
 
 import binascii
+import gc
 import struct
 import time
 
@@ -114,10 +115,20 @@ class Routines:
         """Name → "running" or "queued"."""
         return self.runner.states() if self.runner else {}
 
-    def run(self, name, row, args):
-        """The receipt of a start. Raises ToolError and StoreFull."""
+    def run(self, name, args, summary=None):
+        """The receipt of a start. `summary` takes the place of the stored one. Raises ToolError
+        and StoreFull."""
         if self.runner is None:
-            self.runner = lazy.load("runner").Runner(self._kit, self._unload)
+            try:
+                self.runner = lazy.load("runner").Runner(self._kit, self._unload)
+            except MemoryError:
+                self._unload()  # half of it may be there
+                raise
+        # The program is read last: what stays longest lies lowest, and leaves no holes.
+        gc.collect()
+        row = self.row(name)
+        if summary:
+            row["s"] = summary
         return self.runner.start(name, row, args)
 
     def cancel(self, name):
@@ -135,11 +146,9 @@ class Routines:
             row = self.row(name)
             failed = None
             if row is not None:
-                runner = lazy.load("runner")
-                failed = runner.Runner(self._kit, None).last(row, store.get(_NOTE + name))
-                runner = None
-                lazy.drop("runner")
-                lazy.drop("job")
+                failed = lazy.load("starter").last(self._kit, row, store.get(_NOTE + name))
+                for module in ("starter", "runner", "job"):
+                    lazy.drop(module)
             try:
                 store.delete(_NOTE + name)
             except Exception:

@@ -1,7 +1,5 @@
 """Routines: run, stop, list, forget (docs/routines.md). tool_teach.py makes them."""
 
-import gc
-
 from . import lazy
 from .tools import ToolError
 
@@ -28,10 +26,9 @@ def call(kit, tool, args):
     if tool == "routine_run":
         given = args.get("args", {})
         arguments = routines.arguments(row["r"], given)
-        if given:
-            _check_again(kit, row, arguments)
-            gc.collect()
-        return routines.run(name, row, arguments)
+        summary = _check_again(kit, row["r"], arguments) if given else None
+        row = None
+        return routines.run(name, arguments, summary)
     if name in routines.running():
         raise ToolError("busy", "'%s' runs; stop it first" % name)
     kit.store.delete("t:" + name)
@@ -39,12 +36,15 @@ def call(kit, tool, args):
     return {"routine": name}
 
 
-def _check_again(kit, row, args):
-    """Types and bounds of arguments; and with another point it is another program."""
-    module = lazy.load("routine")
+def _check_again(kit, program, args):
+    """The summary with these arguments: with another point it is another program."""
+    module = None
     try:
-        row["s"] = module.record(row["r"], module.check(row["r"], kit, args))["s"]
-    except module.RoutineError as e:
+        module = lazy.load("routine")
+        return module.record(program, module.check(program, kit, args))["s"]
+    except Exception as e:
+        if module is None or not isinstance(e, module.RoutineError):
+            raise
         raise ToolError("bad_args", "%s: %s" % e.args) from None
     finally:
         module = None

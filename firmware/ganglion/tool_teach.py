@@ -60,10 +60,13 @@ def call(kit, tool, args):
 
 def _check(kit, program):
     """routine.py for one use; its RoutineError as a ToolError."""
-    module = lazy.load("routine")
+    module = None
     try:
+        module = lazy.load("routine")
         return module.check(program, kit)
-    except module.RoutineError as e:
+    except Exception as e:
+        if module is None or not isinstance(e, module.RoutineError):
+            raise
         where, what = e.args
         raise ToolError("bad_args", "%s: %s" % (where, what) if where else what) from None
     finally:
@@ -135,10 +138,11 @@ def _define(kit, routines, program):
 
 
 def _try(kit, routines, row):
-    dry = lazy.load("dryrun")
-    # When one runs, it is in the heap already, and stays.
-    job_of = lazy.load("job").Job
+    dry = job_of = None
     try:
+        dry = lazy.load("dryrun")
+        # When one runs, it is in the heap already, and stays.
+        job_of = lazy.load("job").Job
         return dry.dry_run(kit, job_of, row, routines.arguments(row["r"], {}), _acts)
     finally:
         dry = job_of = None

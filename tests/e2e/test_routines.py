@@ -106,3 +106,20 @@ def test_a_phrase_needs_no_companion_and_no_broker(fresh) -> None:
     except AssertionError:
         raise AssertionError(printed[0][-1500:]) from None
     assert board.level(FAN) == 1
+
+
+def test_the_greatest_program_fits_the_heap(fresh) -> None:
+    system: System = fresh()
+    board = system.board()
+    blink = [write(1), {"wait": 0.1}, write(0), {"wait": 0.1}]
+    program = {"name": "long", "do": blink * 5, "finally": [write(0)]}
+    shown = learn(board, program)
+    assert shown["steps"] == 21 and shown["ends"] == {"14": 0}, shown
+    again = board.do("routine_define", {"program": {**program, "do": blink * 9}})
+    assert again["err"] == "full" and "1024 may be" in again["msg"], again
+    assert board.do("routine_run", {"name": "long"})["state"] == "running"
+    # A turn beside it.
+    assert system.say("turn on pin 5")["reply"] == "Pin 5 is on."
+    idle = {"routines": {"long": "idle"}}
+    wait_for("its end", lambda: board.do("routine_list", {}) == idle)
+    assert not events(system, "routine") and not events(system, "error")

@@ -393,11 +393,11 @@ def test_the_runner_keeps_to_the_time_by_itself():
         rr.define(t, routine(ON, {"wait": 30}, last=[OFF]))
         row = t.kit.routines.row("r")
         row["s"][1] = row["s"][4] + 20  # as if the check had said 20 ms
-        t.kit.routines.run("r", row, {})
+        t.kit.routines.run("r", {}, row["s"])
         await rr.until(lambda: not t.kit.routines.running())
         assert t.kit.agent.seen.pop()["code"] == "timeout" and machine.latch[14] == 0
         row["s"][0] = 2  # and one step in `do`
-        r = t.kit.routines.run("r", row, {})
+        r = t.kit.routines.run("r", {}, row["s"])
         assert r["err"] == "internal" and "more steps" in r["msg"], r
 
     rr.play(story)
