@@ -58,9 +58,12 @@ class CommandsBackend:
             return kept.answer_or_raise()
         result = _Result(grammar, tools)
         try:
-            calls = grammar.parse(request.text, request.facts)
+            calls = grammar.parse(request.text, request.facts, tools.checks.keys())
             for call in calls:
                 wrong = tools.wrong(call.tool, call.args)
+                inner = call.args.get("tool")
+                if wrong is None and inner is not None:  # what a schedule or a rule runs
+                    wrong = tools.wrong(inner, call.args.get("args"))
                 if wrong is not None:
                     raise Declined(f"this device takes no such call: {wrong}")
             result.calls = calls

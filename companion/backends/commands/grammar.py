@@ -7,10 +7,11 @@ first that does not makes the sentence declined, with the most useful reason tha
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from companion.backends.base import Call, Declined
-from companion.backends.commands import facts, memory
+from companion.backends.commands import facts, memory, plan_intents, planned
 from companion.backends.commands import vocabulary as voc
 from companion.backends.commands.handlers import ACTING, HANDLERS
 from companion.backends.commands.intents import (
@@ -67,20 +68,40 @@ class Grammar:
     def __init__(self, lexicon: Lexicon) -> None:
         self.lexicon = lexicon
         self._scanner = Scanner(compiler.codes, lexicon)
+        self._planning = Scanner(plan_intents.compiler.codes, lexicon)
 
-    def parse(self, text: str, known: Mapping[str, str]) -> tuple[Call, ...]:
-        """The calls of ``text``, at least one and at most eight. Raises Declined."""
+    def parse(
+        self, text: str, known: Mapping[str, str], tools: AbstractSet[str] = frozenset()
+    ) -> tuple[Call, ...]:
+        """The calls of ``text``, at least one and at most eight. Raises Declined. What takes a
+        tool that not every device has is tried only for those in ``tools``."""
         if len(text) > TEXT_BYTES or len(text.encode("utf-8", "replace")) > TEXT_BYTES:
             raise Declined(f"that is over {TEXT_BYTES} bytes: say it shorter")
         tokens = tokenize(text)
         if len(tokens) > _MOST_TOKENS:
             raise Declined("that is too long for me: say it shorter")
-        sentence = Sentence(text, tokens, self.lexicon, known)
-        if not self._remembered_at_end(sentence):
-            _Parse(self._scanner, sentence).run(0, len(tokens))
-        if not sentence.calls:
-            raise Declined("there is no request in it")
+        sentence = Sentence(text, tokens, self.lexicon, known, tools=tools)
+        if planned.settle(sentence, self._planning):
+            return tuple(sentence.calls)
+        try:
+            if not self._remembered_at_end(sentence):
+                self._run(sentence)
+            if not sentence.calls:
+                raise Declined("there is no request in it")
+        except Declined:
+            again = Sentence(text, tokens, self.lexicon, known, tools=tools)
+            if not planned.plan(again, self._planning, self._run):
+                raise
+            return tuple(again.calls)
+        if planned.stray(sentence.calls, known, tools):
+            raise Declined("say that about schedules and rules in a sentence by itself")
         return tuple(sentence.calls)
+
+    def _run(self, sentence: Sentence) -> int:
+        """Adds the calls of all clauses; returns how many clauses there were. Raises Declined."""
+        parse = _Parse(self._scanner, sentence)
+        parse.run(0, len(sentence.tokens))
+        return parse.clauses
 
     def _remembered_at_end(self, s: Sentence) -> bool:
         """ "My favourite colour is blue, remember that." """
@@ -100,11 +121,14 @@ class Grammar:
         if words[0] in _REMEMBER_WORDS:
             return False
         attempt = Sentence(s.text, s.tokens, s.lexicon, s.facts)
-        try:
+        does = False
+        with suppress(Declined):
             _Parse(self._scanner, attempt).run(0, end)
-        except Declined:
-            pass
-        else:
+            does = True
+        with suppress(Declined):
+            part = Sentence(s.text, s.tokens[:end], s.lexicon, s.facts, tools=s.tools)
+            does = does or planned.plan(part, self._planning, self._run)
+        if does:
             raise Declined("I cannot tell whether to do or to remember that: say one of them")
         start = 0
         while start < end and words[start] in ("please", ",", "ok", "so", "hey", "hi"):
@@ -120,6 +144,7 @@ class _Parse:
         self._scanner = scanner
         self._s = sentence
         self._splits = splits if splits is not None else [_MOST_SPLITS]
+        self.clauses = 0
 
     def run(self, first: int, end: int) -> None:
         """Take the clauses of ``tokens[first:end]``. Raises Declined."""
@@ -135,6 +160,7 @@ class _Parse:
             at = gap.end()
             if at == len(codes):
                 return
+            self.clauses += 1
             remember = REMEMBER.match(codes, at)
             if remember is not None and self._remember(scanned, at, remember.end(), end):
                 return
@@ -259,7 +285,13 @@ class _Parse:
         start, end = when
         tokens: list[Token] = list(self._s.tokens)
         spoken = self._s.text[tokens[start].start : tokens[end - 1].end]
-        what = "watches for" if words[start] in CONDITIONS else "does"
+        condition = words[start] in CONDITIONS
+        timely = words[start] in ("until", "till", "after", "before")
+        if condition and not timely and "rule_set" in self._s.tools:
+            return f"I make no rule of '{spoken[:60]}': say 'when the door goes on, turn on …'"
+        if (timely or not condition) and "schedule_set" in self._s.tools:
+            return f"I cannot plan '{spoken[:60]}': say 'in 10 minutes' or 'every day at 07:00'"
+        what = "watches for" if condition else "does"
         return f"no tool of this device {what} '{spoken[:60]}'; nothing was done"
 
     def _why(self, scanned: Scanned, at: int) -> str:

@@ -77,6 +77,10 @@ def recall_own(s: Sentence, c: Clause) -> None:
         raise Declined("I can read what is on or off now; ask 'is the heater on?'")
     tokens = list(_slot(s, c))
     words = [t.norm for t in tokens]
+    after = s.tokens[c.items[-1].last + 1 :]
+    if c.items[0].payload == "when" and words[:1] and words[0] not in _AUXILIARY and after:
+        if after[0].norm in (",", "then"):
+            raise Declined("that is a condition: I do things now")
     auxiliary = words[0] if words and words[0] in _AUXILIARY else ""
     if auxiliary:
         del tokens[0], words[0]
@@ -127,6 +131,9 @@ def forget(s: Sentence, c: Clause) -> None:
     if GROUP in codes:
         forget_all(s, c)
     if PIN in codes:
+        said = [i for i in c.items[slice(*c.slot)] if i.payload not in _DETERMINERS]
+        if len(said) != 1:  # "forget the pump if pin 4 …"
+            raise Declined("say which name to forget, and nothing else")
         forget_name(s, c)
         return
     tokens = list(_slot(s, c))

@@ -151,7 +151,7 @@ class Scanner:
                 put(BREAK, None, i, joined - 1)
                 i = joined
                 continue
-            filler = _filler_at(words, i)
+            filler = filler_at(words, i)
             if filler is not None:
                 phrase, polite = filler
                 i += len(phrase)
@@ -369,7 +369,8 @@ def _ends(words: Sequence[str], j: int, plural: bool) -> bool:
     )
 
 
-def _filler_at(words: Sequence[str], i: int) -> tuple[tuple[str, ...], bool] | None:
+def filler_at(words: Sequence[str], i: int) -> tuple[tuple[str, ...], bool] | None:
+    """The phrase of politeness at ``i`` and whether it asks politely."""
     for phrase, polite in _FIRST_FILLER.get(words[i], ()):
         j = i + len(phrase)
         if len(phrase) > 1 and tuple(words[i:j]) != phrase:

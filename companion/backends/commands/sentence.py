@@ -1,6 +1,7 @@
 """A sentence while it is understood, and what its clauses name: targets and levels."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -49,6 +50,8 @@ class Sentence:
     """The clause before ended in a list ("turn on a, b"): a level after the next target could
     belong to the end of that list as well."""
     named: dict[tuple[str, ...], str] = field(default_factory=dict)
+    tools: AbstractSet[str] = frozenset()
+    """What the device can do beyond switching and reading; see ``planned``."""
 
     def call(self, tool: str, args: Json) -> None:
         if len(self.calls) >= MAX_CALLS:

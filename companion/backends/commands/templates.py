@@ -22,7 +22,7 @@ no part of the grammar, a quotation, a number; several points ("all lights"), a 
 (comma, "and"), a hard one (end of a sentence), a question mark, a sign of no meaning."""
 
 _PRIVATE_USE: Final = 0xE000
-_CAPTURED = frozenset(("name", "free"))
+_CAPTURED = frozenset(("name", "free", "rest"))
 _PIECE = re.compile(r"\{(\w+)\}|([\[\]()|])|([^\s\[\]()|{}]+)")
 
 

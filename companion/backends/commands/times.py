@@ -65,6 +65,11 @@ class ClockTime:
     ambiguous: bool = False
 
 
+def unit_ms(word: str) -> int:
+    """Milliseconds of a unit of time, 0 for any other word."""
+    return _UNIT_MS.get(word, 0)
+
+
 def duration_at(words: Sequence[str], i: int) -> tuple[int, int] | None:
     """Milliseconds: "20 seconds", "1 h 30 m", "half an hour", "an hour and a half", "two and a
     half minutes", "a quarter of an hour", "a couple of minutes", "5 minutes and 30 seconds".

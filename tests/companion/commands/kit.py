@@ -4,6 +4,11 @@ written short.
 Short form of calls: ``on heater``, ``off 5``, ``flip pump``, ``read door``, ``read all``,
 ``name 5 kitchen light``, ``name in 4 door``, ``unname heater``, ``set plants = my plants …``,
 ``get plants``, ``list``, ``drop plants``, ``time``, ``health``; several joined with ``; ``.
+
+Of planning: ``pulse pump 5000``, ``plan heater off, in 10 min: off heater``,
+``plan … once: …`` (runs 1), ``rule door on siren on, door on 300 s: on siren``; ``plans``, ``unplan
+heater off``, ``pause heater off``, ``resume heater off``, ``rules``, ``unrule …``, ``pause rule …``,
+``resume rule …``, ``zone UTC0``, ``place 52.5 13.4``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,6 +52,61 @@ TOOLS = (
     _spec("get_health", False),
 )
 
+_NAME = _text(24)
+_DO = {"tool": _text(24), "args": {"type": "object"}}
+
+PLANNING = (
+    *TOOLS,
+    _spec(
+        "gpio_pulse",
+        True,
+        "pin ms",
+        pin=_POINT,
+        ms={"type": "integer", "minimum": 1, "maximum": 600_000},
+    ),
+    _spec(
+        "schedule_set",
+        True,
+        "name when tool args",
+        name=_NAME,
+        when=_text(64),
+        **_DO,
+        miss={"enum": ["skip", "late", "expire"]},
+        late_min={"type": "integer", "minimum": 1, "maximum": 1440},
+        until=_text(16),
+        runs={"type": "integer", "minimum": 1, "maximum": 10_000},
+    ),
+    _spec("schedule_list", False),
+    _spec("schedule_delete", True, "name", name=_NAME),
+    _spec("schedule_pause", True, "name paused", name=_NAME, paused={"type": "boolean"}),
+    _spec("set_timezone", True, "tz", tz=_text(64)),
+    _spec(
+        "set_place",
+        True,
+        "lat lon",
+        lat={"type": "number", "minimum": -90, "maximum": 90},
+        lon={"type": "number", "minimum": -180, "maximum": 180},
+    ),
+    _spec(
+        "rule_set",
+        True,
+        "name is tool args",
+        name=_NAME,
+        read=_POINT,
+        sensor={"type": "object"},
+        **{"is": {"enum": ["on", "off", "changes", "above", "below", "between", "silent"]}},
+        value={"type": "number"},
+        for_s={"type": "number", "minimum": 0, "maximum": 86_400},
+        cool_s={"type": "integer", "minimum": 0, "maximum": 86_400},
+        hours=_text(11),
+        **_DO,
+    ),
+    _spec("rule_list", False),
+    _spec("rule_delete", True, "name", name=_NAME),
+    _spec("rule_pause", True, "name paused", name=_NAME, paused={"type": "boolean"}),
+)
+"""The tools of a device that can also wait and watch."""
+
 POINTS = (
     Point("kitchen light", 5, "out", 0),
     Point("heater", 6, "out", 1),
@@ -54,6 +114,14 @@ POINTS = (
     Point("pump", 8, "out", None),
     Point("valve", 9, "out", 0),
     Point("door", 4, "in", 1),
+)
+
+HOUSE = (
+    *POINTS,
+    Point("hall light", 13, "out", 0),
+    Point("siren", 14, "out", 0),
+    Point("garden light", 15, "out", 0),
+    Point("door relay", 16, "in", 0),
 )
 
 
@@ -96,10 +164,10 @@ def ask(
     return "; ".join(short(call) for call in answer.calls)
 
 
-def reason(text: str, points: Sequence[Point] = POINTS) -> str:
+def reason(text: str, points: Sequence[Point] = POINTS, tools: Sequence[ToolSpec] = TOOLS) -> str:
     """Why ``text`` is declined."""
     try:
-        CommandsBackend().answer_now(request(text, points))
+        CommandsBackend().answer_now(request(text, points, tools=tools))
     except Declined as declined:
         return declined.reason
     raise AssertionError(f"{text!r} was not declined")
@@ -110,6 +178,8 @@ _BARE = {
     "memory_list": "list",
     "get_time": "time",
     "get_health": "health",
+    "schedule_list": "plans",
+    "rule_list": "rules",
 }
 _ONE = {
     "gpio_read": "read {pin}",
@@ -117,6 +187,11 @@ _ONE = {
     "memory_set": "set {key} = {value}",
     "memory_get": "get {key}",
     "memory_delete": "drop {key}",
+    "gpio_pulse": "pulse {pin} {ms}",
+    "schedule_delete": "unplan {name}",
+    "rule_delete": "unrule {name}",
+    "set_timezone": "zone {tz}",
+    "set_place": "place {lat} {lon}",
 }
 _LEVEL = {1: "on", 0: "off", "toggle": "flip"}
 
@@ -130,10 +205,29 @@ def short(call: Call) -> str:
     if call.tool == "point_set":
         where = f"{args['dir']} " if "dir" in args else ""
         return f"name {where}{args['pin']} {args['name']}"
+    if call.tool in ("schedule_set", "rule_set"):
+        return _planned(args)
+    if call.tool in ("schedule_pause", "rule_pause"):
+        kind = "rule " if call.tool == "rule_pause" else ""
+        return f"{'pause' if args['paused'] else 'resume'} {kind}{args['name']}"
     if call.tool in _BARE:
         assert not args
         return _BARE[call.tool]
     return _ONE[call.tool].format(**args)
+
+
+def _planned(args: dict[str, Any]) -> str:
+    args = dict(args)
+    does = short(Call(args.pop("tool"), args.pop("args")))
+    head = f"{'plan' if 'when' in args else 'rule'} {args.pop('name')}, "
+    if "when" in args:
+        cause = args.pop("when") + (" once" if args.pop("runs", 0) == 1 else "")
+    else:
+        cause = f"{args.pop('read')} {args.pop('is')}"
+        if "for_s" in args:
+            cause += f" {args.pop('for_s')} s"
+    assert not args
+    return f"{head}{cause}: {does}"
 
 
 def table(name: str) -> list[tuple[str, str]]:
