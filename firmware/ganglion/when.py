@@ -17,6 +17,8 @@ from . import lazy, tz
 
 _DAY_S = const(86400)
 _LONGEST_EVERY_S = const(604800)
+_EVERY_HOUR = const(0xFFFFFF)
+_HOUR_AND_MORE_S = const(3660)
 _SUN_DAYS = const(370)  # beyond the polar circles the sun may not rise for months
 _UNITS = (("s", "sec", "second", 1), ("min", "m", "minute", 60), ("h", "hour", "hours", 3600))
 
@@ -39,7 +41,7 @@ def parse(text, zone, now):
     try:
         cron.parse(text)
     finally:
-        lazy.drop("cron")
+        lazy.drop("cron", "civil")
     return ["cron", " ".join(words)]
 
 
@@ -147,17 +149,28 @@ def _following_cron(text, zone, after):
     cron = lazy.load("cron")
     try:
         masks = cron.parse(text)
+        each_hour = masks[1] == _EVERY_HOUR
         local = tz.local(zone, after)[:5]
+        again = False
         while True:
             local = cron.after(masks, local)
             if local is None:
                 return None
             due = tz.unix(zone, *local)
-            # An hour that comes twice in autumn runs its jobs in the first pass only.
-            if due > after:
-                return due
+            if due <= after:
+                again = True  # that was the first pass of an hour that comes twice
+            elif not each_hour or masks[0] >> tz.local(zone, due)[4] & 1:
+                break  # else it fell into the hour that is left out in spring
     finally:
-        lazy.drop("cron")
+        lazy.drop("cron", "civil")
+    if each_hour and (again or tz.offset(zone, after)[0] != tz.offset(zone, due)[0]):
+        # What runs each hour runs in both passes; a line that names its hours in the first only.
+        at = after // 60 * 60 + 60
+        while at < due and at <= after + _HOUR_AND_MORE_S:
+            if masks[0] >> tz.local(zone, at)[4] & 1:
+                return at
+            at += 60
+    return due
 
 
 def _following_sun(rule, zone, place, after):
@@ -176,7 +189,7 @@ def _following_sun(rule, zone, place, after):
             noon += _DAY_S
         return None
     finally:
-        lazy.drop("sun")
+        lazy.drop("sun", "civil")
 
 
 def settings(store):

@@ -30,11 +30,16 @@ class Job:
     miss: str = "skip"
     late_min: int = 60
 
+    @property
+    def each_hour(self) -> bool:
+        return self.when.split()[1] == "*"
+
 
 JOBS = {
     "daily": Job("30 7 * * *", lambda t: (t.hour, t.minute) == (7, 30)),
     "night": Job("30 2 * * *", lambda t: (t.hour, t.minute) == (2, 30)),
     "hourly": Job("5 * * * *", lambda t: t.minute == 5),
+    "quarters": Job("*/15 * * * *", lambda t: t.minute % 15 == 0),
     "often": Job("*/20 8-17 * * mon-fri", lambda t: t.minute % 20 == 0 and 8 <= t.hour <= 17
                  and t.weekday() < 5),
     "monthly": Job("0 12 1,15 * *", lambda t: t.day in (1, 15) and (t.hour, t.minute) == (12, 0)),
@@ -47,8 +52,9 @@ JOBS = {
 
 
 def due_times(job: Job, zone: str, start: int, end: int) -> list[int]:
-    """Every due time in [start, end), minute by minute: first pass of an hour that comes twice;
-    what falls into an hour that does not come is due as that hour is skipped."""
+    """Every due time in [start, end), minute by minute. In an hour that comes twice what runs each
+    hour runs in both passes, the rest in the first; what falls into an hour that does not come
+    is due as that hour is skipped."""
     tz = ZoneInfo(zone)
     found = set()
     before = datetime.fromtimestamp(start - 60, tz).replace(tzinfo=None)
@@ -57,10 +63,10 @@ def due_times(job: Job, zone: str, start: int, end: int) -> list[int]:
         naive = local.replace(tzinfo=None)
         skipped = before + timedelta(minutes=1)
         while skipped < naive:
-            if job.due(skipped):
+            if job.due(skipped) and not job.each_hour:
                 found.add(t)
             skipped += timedelta(minutes=1)
-        if not local.fold and job.due(naive):
+        if (job.each_hour or not local.fold) and job.due(naive):
             found.add(t)
         before = naive
     return sorted(found)

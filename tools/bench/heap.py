@@ -145,7 +145,10 @@ def run(turns: int = 8) -> Figures:
         shutil.copy(Path(__file__).with_name("heap_main.py"), firmware / "main.py")
         text = _run(HEAP_KIB, firmware, turns)
     # The stand-ins and what fills them up (tools/vboard/standins/_boot.py) are no part of a chip's.
+    # The table of names doubles for the sixth time only where their names are in it.
     own = layout.STANDIN_HEAP
+    if "n_pool=6" not in text:
+        own -= layout.NAMES_BYTES
     peaks = [int(n) for n in re.findall(r"@peak (\d+)", text)]
     retained = [int(n) for n in re.findall(r"@retained (\d+)", text)]
     if not peaks or not retained:

@@ -2,6 +2,8 @@
 # where most is alive: as a packet is written, as an answer is taken, as a tool runs.
 import gc
 
+import micropython
+
 from ganglion import lazy
 
 # In the order of start.py, since what is imported out of order peaks higher.
@@ -45,6 +47,7 @@ def tick_and_tell(self):
     tick(self)
     gc.collect()
     print("@retained", gc.mem_alloc())
+    micropython.qstr_info()
 
 
 agent.Agent.tick = tick_and_tell

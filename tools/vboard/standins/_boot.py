@@ -8,8 +8,11 @@ from micropython import const
 
 _STANDIN_BYTES = const(32)
 # The launcher adds so many bytes to the heap of the chip (twice as many where words are twice as
-# long). What the stand-ins leave of them is taken, so that the firmware has the chip's heap.
-_STANDIN_HEAP = const(8192)
+# long). What the stand-ins leave of them is taken, so that the firmware has the chip's heap; but
+# for the last 4 KB, which are for MicroPython's table of names: it doubles as it grows, and the
+# stand-ins' 190 names, in ROM on a chip, make it double once more, by 640 entries of 7 bytes.
+_STANDIN_HEAP = const(12288)
+_NAMES_BYTES = const(4480)
 
 
 def go(g, before):
@@ -25,7 +28,7 @@ def go(g, before):
     gc.collect()
     taken = gc.mem_alloc() - before
     _hw.set_u32(_STANDIN_BYTES, taken)
-    heap = _STANDIN_HEAP << (sys.maxsize > 0x7FFFFFFF)
+    heap = _STANDIN_HEAP - _NAMES_BYTES << (sys.maxsize > 0x7FFFFFFF)
     _hw.reserve = bytearray(max(heap - taken, 0))
     size = os.stat(os.getenv("GANGLION_BOARD") + "/flash.img")[6]
     from _flash import Flash
