@@ -78,9 +78,9 @@ def recall_own(s: Sentence, c: Clause) -> None:
     tokens = list(_slot(s, c))
     words = [t.norm for t in tokens]
     after = s.tokens[c.items[-1].last + 1 :]
-    if c.items[0].payload == "when" and words[:1] and words[0] not in _AUXILIARY and after:
-        if after[0].norm in (",", "then"):
-            raise Declined("that is a condition: I do things now")
+    states = c.items[0].payload == "when" and words[:1] and words[0] not in _AUXILIARY
+    if states and after and after[0].norm in (",", "then"):
+        raise Declined("that is a condition: I do things now")
     auxiliary = words[0] if words and words[0] in _AUXILIARY else ""
     if auxiliary:
         del tokens[0], words[0]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from companion.backends.base import Declined
+from companion.backends.commands.numbers import NUMBER_WORDS
 from companion.backends.commands.times import (
     EVERY_DAY,
     WEEKDAYS,
@@ -45,12 +46,7 @@ _AGAIN = wordset("every each")
 _DAILY = wordset("daily everyday")
 
 STARTS = (
-    wordset(
-        "for in at every each on daily everyday a an half quarter "
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
-    )
-    | _PLURALS
+    wordset("for in at every each on daily everyday a an half quarter") | _PLURALS | NUMBER_WORDS
 )
 """Words, besides digits, with which a phrase begins."""
 

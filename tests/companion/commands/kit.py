@@ -5,10 +5,10 @@ Short form of calls: ``on heater``, ``off 5``, ``flip pump``, ``read door``, ``r
 ``name 5 kitchen light``, ``name in 4 door``, ``unname heater``, ``set plants = my plants …``,
 ``get plants``, ``list``, ``drop plants``, ``time``, ``health``; several joined with ``; ``.
 
-Of planning: ``pulse pump 5000``, ``plan heater off, in 10 min: off heater``,
-``plan … once: …`` (runs 1), ``rule door on siren on, door on 300 s: on siren``; ``plans``, ``unplan
-heater off``, ``pause heater off``, ``resume heater off``, ``rules``, ``unrule …``, ``pause rule …``,
-``resume rule …``, ``zone UTC0``, ``place 52.5 13.4``.
+Of planning: ``pulse pump 5000``, ``plan heater off, in 10 min: off heater``, ``plan … once: …``
+(runs 1), ``rule door on siren on, door on 300 s: on siren``; ``plans``, ``unplan heater off``,
+``pause heater off``, ``resume heater off``, ``rules``, ``unrule …``, ``pause rule …``, ``resume
+rule …``, ``zone UTC0``, ``place 52.5 13.4``.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,14 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from companion.backends.commands import plan_intents
 from companion.backends.commands.intents import ROWS
-from tests.companion.commands.kit import POINTS, ask
+from tests.companion.commands.kit import PLANNING, POINTS, TOOLS, ask
 
 PAGE = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
-def examples() -> list[tuple[str, str]]:
-    """The rows of each table headed "said", what is done or, under "why", "declined"."""
+DONE = ("said done", "said why", "said planned", "said why not")
+
+
+def examples() -> list[tuple[str, str, bool]]:
+    """The rows of each table headed "said", what is done or, under "why", "declined"; whether
+    it takes the tools of planning."""
     found = []
     heads = ""
     for line in PAGE.splitlines():
@@ -21,9 +26,9 @@ def examples() -> list[tuple[str, str]]:
             heads = ""
         elif not heads:
             heads = " ".join(cells)
-        elif heads in ("said done", "said why") and not cells[0].startswith("---"):
-            done = cells[1].strip("`") if heads == "said done" else "declined"
-            found.append((cells[0], done))
+        elif heads in DONE and not cells[0].startswith("---"):
+            done = cells[1].strip("`") if heads in ("said done", "said planned") else "declined"
+            found.append((cells[0], done, heads in ("said planned", "said why not")))
     return found
 
 
@@ -31,12 +36,12 @@ EXAMPLES = examples()
 
 
 def test_the_page_has_examples() -> None:
-    assert len(EXAMPLES) > 80
+    assert len(EXAMPLES) > 130
 
 
-@pytest.mark.parametrize(("said", "done"), EXAMPLES, ids=[s for s, _ in EXAMPLES])
-def test_example(said: str, done: str) -> None:
-    assert ask(said) == done
+@pytest.mark.parametrize(("said", "done", "plans"), EXAMPLES, ids=[s for s, _, _ in EXAMPLES])
+def test_example(said: str, done: str, plans: bool) -> None:
+    assert ask(said, tools=PLANNING if plans else TOOLS) == done
 
 
 def test_the_page_shows_the_points_of_the_tests() -> None:
@@ -47,3 +52,5 @@ def test_the_page_shows_the_points_of_the_tests() -> None:
 def test_the_number_of_templates_is_about_right() -> None:
     said = re.search(r"some (\d+) templates", PAGE)
     assert said is not None and abs(int(said[1]) - len(ROWS)) < 20
+    said = re.search(r"second table of some (\d+)", PAGE)
+    assert said is not None and abs(int(said[1]) - len(plan_intents.ROWS)) < 10
