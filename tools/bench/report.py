@@ -48,6 +48,7 @@ AIMS: dict[str, tuple[str, float]] = {
     "powercut_unbootable": ("<=", 0),
     "turn_bytes": ("<=", 400),
     "heap_peak_bytes": ("<=", 80 * 1024),
+    "heap_full_peak_bytes": ("<=", 96 * 1024),
     "companion_cpu_ms_per_request": ("<=", 0.5),
     "companion_rss_mb": ("<=", 80),
     "companion_to_echo": (">=", 0.5),
