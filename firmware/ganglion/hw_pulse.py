@@ -22,19 +22,21 @@ def room(gpio):
 
 
 def start(guard, gpio, ms):
-    """On now; the level its pad shows. A pulse that runs already ends anew, `ms` from now."""
+    """On now; `(level of its pad, level that is on)`. A pulse that runs already ends anew, `ms`
+    from now."""
     global _guard
     _guard = guard
+    off = guard.off(gpio)
     try:
-        level = guard.write(gpio, 1)
-        if level:
+        level = guard.write(gpio, 1 - off)
+        if level != off:
             _ends[gpio] = time.ticks_add(time.ticks_ms(), ms)
         else:
             _ends.pop(gpio, None)
-            guard.write(gpio, 0)
+            guard.write(gpio, off)
     finally:
         _arm()
-    return level
+    return level, 1 - off
 
 
 def forget(gpio):
@@ -56,20 +58,15 @@ def _arm():
 def _fire(timer):
     if not _ends:
         return  # forgotten while it was on its way, and the timer may be another pulse's now
-    # Between any two bytecodes of the main program, so perhaps amid its writing to flash: the
-    # guard's `tick` puts the new level there.
-    store, _guard.store = _guard.store, None
     try:
         now = time.ticks_ms()
         for gpio in list(_ends):
             if time.ticks_diff(_ends[gpio], now) <= 0:
                 try:
-                    _guard.write(gpio, 0)
+                    _guard.write(gpio, _guard.off(gpio))
                 except Refused:
                     pass  # a driver has the pin now
                 del _ends[gpio]
         _arm()
     except MemoryError:
         timer.init(mode=machine.Timer.ONE_SHOT, period=_AGAIN_MS, callback=_fire)
-    finally:
-        _guard.store = store

@@ -21,9 +21,9 @@ def call(kit, name, args):
     driver = kit.guard.device("pulse")
     if not driver.room(gpio):
         raise ToolError("full", "%d pulses run already" % driver.MAX_PULSES)
-    level = driver.start(kit.guard, gpio, ms)
-    if not level:
-        return mismatch(gpio, point, 1, level)
+    level, wanted = driver.start(kit.guard, gpio, ms)
+    if level != wanted:
+        return mismatch(gpio, point, wanted, level)
     receipt = {"level": level, "ms": ms}
     now = clock.now()
     if now is not None:

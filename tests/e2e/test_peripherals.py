@@ -127,6 +127,15 @@ def test_pulse(system: System, board: Board) -> None:
     assert pad(board, 5)["latch"] == 0
 
 
+def test_a_pulse_of_what_is_safe_high_goes_low_and_comes_back(board: Board) -> None:
+    board.do("limit_set", {"pin": 18, "safe": 1})
+    assert board.do("gpio_pulse", {"pin": 18, "ms": 300})["level"] == 0
+    assert board.level(18) == 0
+    wait_for("the end of the pulse", lambda: board.level(18) == 1)
+    board.do("limit_delete", {"pin": 18})
+    board.do("gpio_write", {"pin": 18, "value": 0})
+
+
 def test_a_write_ends_a_pulse(board: Board) -> None:
     board.do("gpio_pulse", {"pin": 5, "ms": 200})
     board.do("gpio_write", {"pin": 5, "value": 1})

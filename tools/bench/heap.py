@@ -89,7 +89,7 @@ class _Greedy:
     async def do(self, tool: str, /, **args: Any) -> dict[str, Any]:
         """The receipt of one call; Problem when it fails."""
         id_ = self.command("do", tool=tool, args=args)
-        while id_ not in self.done:
+        while id_ not in self.done:  # noqa: ASYNC110 (another thread ends it)
             await asyncio.sleep(0.002)
         if "err" in self.done[id_]:
             raise Problem(f"{tool} {args}: {self.done[id_]}")

@@ -262,6 +262,7 @@ def plan(s: Sentence, scanner: Scanner, run: Run) -> bool:
     parts = _sentences(words)
     if len(parts) > 8:
         return False
+    parts = [(a, b) for a, b in parts if _fluff(words[:b], a, hard=True) < b]
     found = [_Part(s, scanner, run, words[:b], a) for a, b in parts]
     if not any(part.planned for part in found):
         first = _fluff(words, 0, hard=False)
@@ -274,8 +275,14 @@ def plan(s: Sentence, scanner: Scanner, run: Run) -> bool:
         ):
             raise Declined("I make rules of a point that goes on or off: 'when the door opens, …'")
         return False
+    planned: list[_Part] = []
     for part in found:
+        # After "at 7 pm …" or "for 5 s …" a sentence may mean then, not now.
+        if planned and not all(p.standing for p in (*planned, part)):
+            raise Declined("I cannot tell when the last of that would be: say it by itself")
         part.do()
+        if part.planned:
+            planned.append(part)
     return True
 
 
@@ -330,6 +337,11 @@ class _Part:
             splits = self._splits(self._all)
             self._pieces = self._several() or ([splits] if splits else [])
         self.planned = bool(self._pieces)
+        timings = [split.timing for piece in self._pieces for split in piece]
+        self.standing = self._condition is not None or (
+            self.planned and all(t.plans() and t.in_ms is None for t in timings)
+        )
+        """A rule, or at times that do not count from when it is said."""
 
     def do(self) -> None:
         """Adds the calls to the sentence."""

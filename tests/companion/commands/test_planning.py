@@ -1,6 +1,7 @@
 """Times, conditions and settings: the tables, and what must never come of them."""
 
 import contextlib
+import re
 import statistics
 import time
 
@@ -57,7 +58,8 @@ def test_what_was_understood_means_the_same_with_more_tools(said: str, wanted: s
 @pytest.mark.parametrize("said", [s for s, _ in UNDERSTOOD])
 def test_nothing_is_planned_without_the_tools(said: str) -> None:
     """Not a part of it either."""
-    assert ask(said, HOUSE, tools=TOOLS) in ("declined", "get rules", "get schedules")
+    got = ask(said, HOUSE, tools=TOOLS)
+    assert got == "declined" or got.startswith(("drop rule", "get r", "get s")), got
     lacking = {
         "pulse": "gpio_pulse",
         "plan": "schedule_set",
@@ -74,6 +76,23 @@ def test_nothing_is_planned_without_the_tools(said: str) -> None:
             fewer = [t for t in PLANNING if t.name != tool]
             got = ask(said, HOUSE, tools=fewer)
             assert got == "declined" or got.startswith(("drop rule", "get r", "get s")), got
+
+
+_SPAN = r"[1-9]\d* (?:s|min|h)"
+_HOUR = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_DAYS = "(?:mon|tue|wed|thu|fri|sat|sun)"
+WHEN = re.compile(
+    rf"in {_SPAN}|every {_SPAN}(?: from {_HOUR})?|at {_HOUR}|sun(?:rise|set)(?: [+-]\d+ min)?"
+    rf"|[1-5]?\d [12]?\d \* \* (?:\*|mon-fri|{_DAYS}(?:,{_DAYS})*)"
+)
+"""What firmware/ganglion/when.py takes."""
+
+
+@pytest.mark.parametrize("said", [s for s, wanted in UNDERSTOOD if wanted.startswith("plan ")])
+def test_when_is_said_as_the_device_takes_it(said: str) -> None:
+    for call in BACKEND.answer_now(request(said, HOUSE, tools=PLANNING)).calls:
+        if call.tool == "schedule_set":
+            assert WHEN.fullmatch(call.args["when"])
 
 
 def test_what_a_schedule_runs_must_be_a_tool_of_the_device() -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 
 import rig
+
 from ganglion import clock, schedule, tools
 from ganglion.schedule import Schedules
 

@@ -5,8 +5,6 @@ import json
 import machine
 import rig
 
-from ganglion import tools
-
 
 def call(t, tool, args):
     return t.run(tool, args)[0]
