@@ -253,14 +253,14 @@ def _again(words: Sequence[str], i: int, t: Timing) -> int:
     if found is None:
         return i
     days, j = found
-    # "On monday" is one monday.
-    if word not in _AGAIN and word not in _DAILY and not _all_plural(words[i:j]):
-        return i
     part = _word(words, j)
-    if part not in _PARTS:
-        part = part[:-1] if part[-1:] == "s" else ""
-    if part in _PARTS:
-        t.part, j = part, j + 1
+    mornings = part[-1:] == "s" and part[:-1] in _PARTS
+    # "On monday" is one monday.
+    again = word in _AGAIN or word in _DAILY or mornings or _all_plural(words[i:j])
+    if not again:
+        return i
+    if mornings or part in _PARTS:
+        t.part, j = part.removesuffix("s"), j + 1
     t.days = days
     return j
 

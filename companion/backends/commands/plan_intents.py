@@ -42,7 +42,8 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             {show} (what is | {all} that is | {all}) scheduled
             (what | which) schedules (are there | do you have | have you got | do we have |
                 do i have | are set)
-            are there [any] schedules
+            [are there] any schedules
+            are there schedules
             (do you | do i | do we) have [any] schedules
             what is [on] {the} schedule
             """,
@@ -53,7 +54,8 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             {show} [{all} | all [of]] [{the}] (rules | rule)
             (what | which) rules (are there | do you have | have you got | do we have |
                 do i have | are set)
-            are there [any] rules
+            [are there] any rules
+            are there rules
             (do you | do i | do we) have [any] rules
             """,
         ),
@@ -82,9 +84,9 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
         (
             "zone",
             """
-            {the} {zone} is {rest}
-            (set | change) {the} {zone} [to | =] {rest}
-            (set | change) {zone} to {rest}
+            [{the}] {zone} is {rest}
+            (set | change) [{the}] {zone} [to | =] {rest}
+            (i am | we are | i live | we live) in {the} {rest} {zone}
             """,
         ),
         (
@@ -92,8 +94,7 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
             """
             (i live | we live | i am | we are | you are | i am located) at {rest}
             {the} {spot} (is | are) {rest}
-            set {the} {spot} [to | =] {rest}
-            set {spot} to {rest}
+            set [{the}] {spot} [to | =] {rest}
             """,
         ),
     )

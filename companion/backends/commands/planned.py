@@ -383,6 +383,11 @@ class _Part:
         plain = [self._words[i] for i in left if self._words[i] not in _HARD]
         if not any(w[:1].isalnum() or w == '"' for w in plain):
             raise Declined("say what to do then: 'at 7 pm turn on …'")
+        if plain in (["on"], ["off"]) and left[0] > self._all[0] and self._s.last:
+            # "… at 6 am and off at 8 am"
+            it = "it" if len(self._s.last) == 1 else "them"
+            said = inner.tokens[0]
+            inner.tokens = [said._replace(norm=w) for w in ("turn", it)] + list(inner.tokens)
         if self._condition is not None:
             inner.last = [] if self._condition.input else [self._condition.read]
         clauses = self._run(inner)

@@ -170,7 +170,7 @@ def test_bounds_refuse_the_new_and_let_go():
             again.set("k:more", 1)
             raise AssertionError("no bound")
         except StoreFull as e:
-            assert "256" in e.args[0]
+            assert str(MAX_KEYS) in e.args[0]
     again.set("k:7", "new")  # what is there may change
     assert again.delete("k:8")
     again.set("k:8", 8)
@@ -188,7 +188,7 @@ def test_bounds_refuse_the_new_and_let_go():
     for n in range(MAX_KEYS):
         s.delete("k:%d" % n)
     s.set("k:1", "y" * 1000)
-    assert s.size < 8192
+    assert s.size < 8192 + 1024  # compacted from 8192 on, and one more record
     s = reopen(disk)
     assert s.keys("k:") == ["1"] and s.get("k:1") == "y" * 1000
     ramdisk.unmount()
