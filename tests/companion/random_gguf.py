@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-CONTEXT = 16_384
+CONTEXT = 65536  # a token a byte: the specs of fifty tools are 20 KB
 ANSWER_TOKENS = 24
 _EMBEDDING, _FEED_FORWARD, _HEADS, _LAYERS = 32, 64, 2, 1
 

@@ -602,6 +602,14 @@ def _add(s: Sentence, pin: Arg, value: Level, timing: Timing, rule: Condition | 
     elif timing.plans():
         when = timing.when()
         more = {"runs": 1} if when.once else {}
+        if _single(when.text, more) and any(
+            call.tool == _SCHEDULE
+            and _single(call.args["when"], call.args)
+            and _gpio(s, call.args["args"]["pin"]) == _gpio(s, pin)
+            for call in s.calls
+        ):
+            # Said between the two times, "on at 6, off at 8" would be off today, on tomorrow.
+            raise Declined("on and off once could come in the wrong order: say 'every day at …'")
         name = _name(s, what, when.label)
         s.call(_SCHEDULE, {"name": name, "when": when.text, "tool": tool, "args": args, **more})
     elif tool == _PULSE:
@@ -616,6 +624,11 @@ def _add(s: Sentence, pin: Arg, value: Level, timing: Timing, rule: Condition | 
             {"name": name, "when": f"in {span(timing.for_ms)}", "tool": tool, "args": off},
         )
         s.call(tool, args)
+
+
+def _single(when: str, args: Json) -> bool:
+    """Whether it is once, at a time of day."""
+    return when.startswith("at ") or "runs" in args
 
 
 def _gpio(s: Sentence, pin: Arg) -> Arg:
