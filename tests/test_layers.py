@@ -37,7 +37,7 @@ FIRMWARE = {
     "tool_points": {"tools", "points"},
     "tool_memory": {"tools"},
     "tool_limit": {"guard_set", "tools"},
-    "tool_system": {"tools", "clock"},
+    "tool_system": {"tools", "clock", "lazy", "tz"},
     "tool_pulse": {"clock", "tool_gpio", "tools"},
     "tool_pwm": {"lazy", "tool_gpio", "tools"},
     "tool_adc": {"lazy", "tools"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -76,6 +77,8 @@ def fields(values: Mapping[str, Any]) -> str:
             text = "true" if value else "false"
         elif value is None:
             text = "-"
+        elif isinstance(value, list):
+            text = clean(json.dumps(value, ensure_ascii=False))
         else:
             text = clean(str(value))
             if " " in text or text == "":

@@ -10,7 +10,7 @@ SPECS = (
         "Set an output on now and off after ms. Again: it ends ms from then.",
         "pin:point ms:int1..600000",
         True,
-        "{name} is on for {ms} ms",
+        "",
     ),
 )
 
@@ -24,7 +24,9 @@ def call(kit, name, args):
     level, wanted = driver.start(kit.guard, gpio, ms)
     if level != wanted:
         return mismatch(gpio, point, wanted, level)
-    receipt = {"level": level, "ms": ms}
+    time = "%d ms" % ms if ms % 1000 else "%d s" % (ms // 1000)
+    say = "%s is on for %s" % (point or "pin %d" % gpio, time)
+    receipt = {"level": level, "ms": ms, "say": say}
     now = clock.now()
     if now is not None:
         receipt["until"] = clock.iso(now + (ms + 500) // 1000)

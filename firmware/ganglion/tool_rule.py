@@ -124,4 +124,4 @@ def _list(store):
         record = store.get(_PREFIX + name)
         rows.append([name, record["is"], record["do"][0], "paused" if record["off"] else "on"])
         said.append(_said(name, record) + (" (paused)" if record["off"] else ""))
-    return {"rules": rows, "say": "; ".join(said) or "there are no rules"}
+    return {"rules": rows, "say": "; ".join(said) or "There are no rules"}

@@ -72,7 +72,7 @@ def _set(kit, args):
         zone, place = when.settings(store)
         rule = when.parse(args["when"], zone, now)
         if rule[0] == "sun" and place is None:
-            raise ValueError("I do not know where I am: set_place first")
+            raise ValueError("I do not know where I am: say it as 'I live at 52.5, 13.4'")
         until = 0
         if "until" in args:
             until = when.parse("at " + args["until"], zone, now)[1]
@@ -123,7 +123,7 @@ def _list(kit):
         row.append("paused" if record["off"] else due and clock.iso(due))
         rows.append(row)
         said.append("%s: %s, %s" % (name, record["text"], record["do"][0]))
-    return {"schedules": rows, "say": "; ".join(said) or "nothing is scheduled"}
+    return {"schedules": rows, "say": "; ".join(said) or "Nothing is scheduled"}
 
 
 def _timezone(kit, text):

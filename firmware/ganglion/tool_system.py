@@ -4,14 +4,14 @@ import gc
 
 from micropython import const
 
-from . import clock
+from . import clock, lazy
 from .tools import ToolError
 
 _ROW_BYTES = const(9)  # as in store.py
 _DAYS = "MonTueWedThuFriSatSun"
 
 SPECS = (
-    ("get_time", "The date and time, UTC.", "", False, "It is {iso}"),
+    ("get_time", "The date and time.", "", False, "It is {iso}"),
     ("get_health", "Heap, uptime, flash, resets.", "", False, ""),
     ("get_diagnostics", "Figures of store, link, heap.", "scope?:store|link|heap|all", False, ""),
 )
@@ -24,13 +24,7 @@ def call(kit, name, args):
         now = clock.now()
         if now is None:
             raise ToolError("no_clock", "I do not know the time yet")
-        iso = clock.iso(now)
-        day = clock.weekday(now) * 3
-        return {
-            "epoch": now,
-            "iso": iso,
-            "say": "It is %s %s, %s UTC" % (_DAYS[day : day + 3], iso[:10], iso[11:16]),
-        }
+        return _time(kit.store.get("c:tz"), now)
     health = kit.health()
     up = health["up"]
     health["say"] = "I am well: up %d:%02d h, %d KB of memory and %d KB of flash free, boot %d" % (
@@ -41,6 +35,23 @@ def call(kit, name, args):
         health["boot"],
     )
     return health
+
+
+def _time(zone, now):
+    offset = 0
+    if zone:
+        tz = lazy.load("tz")
+        try:
+            offset = tz.offset(tz.parse(zone), now)[0]
+        finally:
+            lazy.drop("tz", "civil")
+    local = clock.iso(now + offset)
+    day = clock.weekday(now + offset) * 3
+    said = "It is %s %s, %s" % (_DAYS[day : day + 3], local[:10], local[11:16])
+    receipt = {"epoch": now, "iso": clock.iso(now), "say": said if zone else said + " UTC"}
+    if zone:
+        receipt["local"] = local[:16]
+    return receipt
 
 
 def _diagnostics(kit, scope):

@@ -172,7 +172,7 @@ def test_runs_until_and_pause():
 
 def test_sun():
     w = World()
-    assert "set_place" in w.refused("sunrise")
+    assert "I live at" in w.refused("sunrise")
     w.do("set_place", lat=52.52, lon=13.40)
     # Berlin, 22 November 2026: sunrise 07:35 CET; set 16:02 on the 21st.
     receipt = w.set("sunset -30 min")
