@@ -290,7 +290,9 @@ class _Parse:
         if condition and not timely and "rule_set" in self._s.tools:
             return f"I make no rule of '{spoken[:60]}': say 'when the door goes on, turn on …'"
         if (timely or not condition) and "schedule_set" in self._s.tools:
-            return f"I cannot plan '{spoken[:60]}' there: say one time, first or last, as 'at 07:00'"
+            return (
+                f"I cannot plan '{spoken[:60]}' there: say one time, first or last, as 'at 07:00'"
+            )
         what = "watches for" if condition else "does"
         return f"no tool of this device {what} '{spoken[:60]}'; nothing was done"
 
