@@ -219,7 +219,7 @@ def test_the_chat_on_a_terminal(space: dict[str, str]) -> None:
     terminal.say("/reboot")
     at = terminal.shows("boot 2", after=at)
     terminal.say("/events")
-    at = terminal.shows('boot reset="power_on"', after=at)
+    at = terminal.shows('reset="power_on"', after=terminal.shows(" boot ", after=at))
     at = terminal.shows(">", after=at)
     terminal.type("\x03")
     assert terminal.ends() == 0

@@ -528,7 +528,7 @@ def test_power_cut_while_limits_change():
         receipt = t.run("limit_set", {"pin": 5, "max_on_s": 20})[0]
         uncut = disk.writes < disk.cut_at
         ramdisk.unmount()
-        ramdisk.mount(ramdisk.Disk(data=disk.data), False)
+        ramdisk.mount(ramdisk.Disk(data=disk.power_off()), False)
         t, _guard, _clock = again(t)
         now = guard_set.get(t.kit.store, 5)
         assert now["safe"] == 1 and now["max_on_s"] in (10, 20), (n, now)

@@ -279,8 +279,7 @@ def test_power_cut_at_every_write_loses_nothing_acknowledged():
             ramdisk.unmount()
         except OSError:
             pass
-        # A new disk of the same bytes: the dead file system's open files must not reach it.
-        disk = ramdisk.Disk(16, disk.data)
+        disk = ramdisk.Disk(16, disk.power_off())
         ramdisk.mount(disk, False)
         s = Store(PATH)
         # All that was acknowledged is there. The one operation that the cut hit may be there or
