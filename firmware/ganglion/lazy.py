@@ -1,12 +1,20 @@
 """Modules that are loaded for a use and dropped after it: what is rare, or runs once, must not
 cost what every turn needs. Loading one takes some milliseconds of flash reads."""
 
+import gc
 import sys
 
 
 def load(name):
     """The module `ganglion.<name>`."""
-    return __import__("ganglion." + name, None, None, (name,))
+    try:
+        return __import__("ganglion." + name, None, None, (name,))
+    except MemoryError:
+        # Half of it would stay, and every later call would find the heap so much smaller. What
+        # most of them bring along goes, too; whoever uses it has it.
+        drop(name, "tz", "civil")
+        gc.collect()
+        raise
 
 
 def loaded(name):

@@ -213,8 +213,8 @@ class Rules:
         now = clock.now()
         if now is None:
             return False
-        tz = lazy.load("tz")
         try:
+            tz = lazy.load("tz")
             h, m = tz.local(tz.parse(self._store.get("c:tz", "UTC0")), now)[3:5]
         finally:
             lazy.drop("tz", "civil")

@@ -40,8 +40,8 @@ def call(kit, name, args):
 def _time(zone, now):
     offset = 0
     if zone:
-        tz = lazy.load("tz")
         try:
+            tz = lazy.load("tz")
             offset = tz.offset(tz.parse(zone), now)[0]
         finally:
             lazy.drop("tz", "civil")

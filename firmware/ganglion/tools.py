@@ -24,6 +24,7 @@ Only the GPIO family stays in the heap. The others are loaded for a call and dro
 
 import asyncio
 import gc
+import sys
 
 from . import lazy
 from .guard import Refused
@@ -229,7 +230,9 @@ class Tools:
             return _failed("refused", e.args[0])
         except StoreFull as e:
             return _failed("full", "%s; nothing was changed" % e.args[0])
-        except MemoryError:
+        except MemoryError as e:
+            sys.print_exception(e)
+            e = None  # it holds the frames it came through
             gc.collect()
             return _failed("internal", "not enough memory for %s" % tool)
         except Exception as e:
