@@ -28,7 +28,7 @@ class Wire:
         self._pid = 0
 
     def publish(self, leaf, payload, retain=False):
-        text = payload if isinstance(payload, str) else "".join(payload)
+        text = "".join([p if isinstance(p, str) else "".join(p()) for p in payload])
         if len(text.encode()) > 4096:
             return False
         self.sent.append((leaf, json.loads(text), retain))
