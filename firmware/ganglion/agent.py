@@ -9,7 +9,6 @@ import gc
 import json
 import random
 import sys
-import time
 
 from micropython import const
 
@@ -219,7 +218,7 @@ class Agent:
         self.link.publish("reply", out)
 
     async def _turn(self, tid, text, speaker, results):
-        """Appends to `results`; returns `(reply, error code or None, by, Turn to be kept or None)`."""
+        """Appends to `results`; returns `(reply, error code, by, Turn to keep)`, None where none."""
         routine = self._phrase(text)
         if routine:
             results.append(self._call("routine_run", {"name": routine}))

@@ -105,7 +105,7 @@ class Asker:
         if token:
             out.append(',"mem":"%s"' % token)
             if facts:
-                out.append(self._facts(self._choose(turn.text)[1]))
+                out.append(facts_part(self._store, self._choose(turn.text)[1]))
         sent = turn.sent
         if ctx is not None:
             out.append(',"ctx":"%s"' % ctx)
@@ -140,19 +140,20 @@ class Asker:
         finally:
             lazy.drop("facts")
 
-    def _facts(self, places):
-        """A part of a payload, read as it is sent: they are 1.5 KB."""
 
-        def fields():
-            lead = ',"facts":{'
-            for key, value in self._store.items("m:", None, places):
-                # What is pinned stands in a list.
-                value = value[0] if isinstance(value, list) else value
-                yield lead + dumps(key) + ":" + dumps(value)
-                lead = ","
-            yield "}"
+def facts_part(store, places):
+    """Facts as a part of a payload, read as it is sent: they are 1.5 KB."""
 
-        return fields
+    def fields():
+        lead = ',"facts":{'
+        for key, value in store.items("m:", None, places):
+            # What is pinned stands in a list.
+            value = value[0] if isinstance(value, list) else value
+            yield lead + dumps(key) + ":" + dumps(value)
+            lead = ","
+        yield "}"
+
+    return fields
 
 
 def _failure(code, msg):

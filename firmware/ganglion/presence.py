@@ -1,4 +1,4 @@
-"""What the device says unasked: who it is, its tools, its points; and the clock that it asks for."""
+"""What the device says unasked: who it is, its tools, its points. And the clock: it asks for it."""
 
 import asyncio
 import random

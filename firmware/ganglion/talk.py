@@ -19,7 +19,7 @@ _MAX_CALLS_BYTES = const(1800)
 NOWHERE = 7  # the place of a turn that flash did not take
 
 
-def key(slot, place, part=0):
+def key_of(slot, place, part=0):
     return "v:%d%d" % (slot, place) + (chr(97 + part) if part else "")
 
 
@@ -84,10 +84,10 @@ class Conversations:
         """What flash has of a conversation, a comma behind each turn; `flash("check", c)` first,
         and nothing may be written meanwhile."""
         for turn in c.turns:
-            head = self.store.get(key(c.slot, turn & 7))
+            head = self.store.get(key_of(c.slot, turn & 7))
             yield head[6]
             for part in range(1, head[5]):
-                yield self.store.get(key(c.slot, turn & 7, part))[1]
+                yield self.store.get(key_of(c.slot, turn & 7, part))[1]
             yield ","
 
     def flash(self, what, *args):

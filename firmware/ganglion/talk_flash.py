@@ -12,7 +12,7 @@ others want to keep takes its room (store_log.py).
 from micropython import const
 
 from .store import MAX_KEYS, MAX_LIVE_BYTES, StoreFull
-from .talk import NOWHERE, Conversation, dumps, key
+from .talk import NOWHERE, Conversation, dumps, key_of
 
 _MAX_TURNS = const(6)
 _MAX_BYTES = const(2048)  # of one speaker
@@ -58,11 +58,11 @@ def _loaded(store, slot, places, n):
 
 def _whole(store, slot, place, n=None):
     """The first record of turn `n`, of any at this place; None unless all of it is there."""
-    head = store.get(key(slot, place))
+    head = store.get(key_of(slot, place))
     if head is None or (n is not None and head[0] != n):
         return None
     for part in range(1, head[5]):
-        more = store.get(key(slot, place, part))
+        more = store.get(key_of(slot, place, part))
         if more is None or more[0] != head[0]:
             return None
     return head
@@ -116,16 +116,16 @@ def _write(talks, c, place, tid, size, text):
         text = text[end:]
     n = talks.n + 1
     for part in range(len(parts) - 1, 0, -1):
-        talks.store.set(key(c.slot, place, part), [n, parts[part]])
+        talks.store.set(key_of(c.slot, place, part), [n, parts[part]])
     head = [n, c.n if c.turns else 0, tid, c.speaker, size, len(parts), parts[0]]
-    talks.store.set(key(c.slot, place), head)
+    talks.store.set(key_of(c.slot, place), head)
     talks.n = c.n = n
     _forget(talks.store, c.slot, place, len(parts))
 
 
 def _forget(store, slot, place, part=0):
     """Records of a place, from this part on."""
-    while store.delete(key(slot, place, part)):
+    while store.delete(key_of(slot, place, part)):
         part += 1
 
 

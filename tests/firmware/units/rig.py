@@ -70,13 +70,14 @@ def kit(store=None):
     return Kit(Guard(esp32), Points(store), store, lambda: dict(HEALTH))
 
 
-def tools():
-    return Tools(kit())
+def tools(store=None):
+    return Tools(kit(store))
 
 
-def agent():
+def agent(store=None, boot=3):
     wire = Wire()
-    made = tools()
+    made = tools(store)
     with open("/ram/tools-1.json", "w") as f:
         f.write('{"hash":"tools1","specs":[{"name":"x"}]}')
-    return Agent("dev", 3, made, Inbox(3), wire, "power_on", specs="/ram/tools-%d.json"), wire
+    made = Agent("dev", boot, made, Inbox(boot), wire, "power_on", specs="/ram/tools-%d.json")
+    return made, wire
