@@ -83,7 +83,7 @@ class Link:
         """Queue `gn/<device>/up/<leaf>` at QoS 1: its packet id, or False when the bound is
         reached: not sent.
 
-        `payload` is bytes, str or a list of them, 4096 bytes at most in all. On the topics of
+        `payload` is as `mqtt.size` takes it, 4096 bytes at most in all. On the topics of
         _LATEST the newest message is the one that counts: it takes the place of one that still
         waits, and is refused only when it is too long.
         """

@@ -65,12 +65,16 @@ def _pieces(payload):
         if isinstance(part, str):
             for at in range(0, len(part), _PIECE):
                 yield part[at : at + _PIECE].encode()
+        elif callable(part):
+            for text in part():
+                yield from _pieces(text)
         else:
             yield part
 
 
 def size(payload):
-    """Bytes of a payload: bytes, str, or a list of them."""
+    """Bytes of a payload: bytes, str, or a list of them and of functions that yield them, the
+    same each time they are called."""
     n = 0
     for piece in _pieces(payload):
         n += len(piece)
@@ -80,7 +84,7 @@ def size(payload):
 def publish(topic, payload, pid=0, retain=False):
     """PUBLISH; QoS 1 when `pid` (1..65535) is given, QoS 0 otherwise.
 
-    `payload` is bytes, str, or a list of them. The result is one buffer, for one write: several
+    `payload` is as in `size`. The result is one buffer, for one write: several
     small writes cost 24 to 44 ms each with Nagle's algorithm in the way.
     """
     n = size(payload)

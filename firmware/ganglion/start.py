@@ -29,6 +29,8 @@ ORDER = (
     "outbox",
     "mqtt",
     "link",
+    "presence",
+    "asker",
     "agent",
     "console",
 )
