@@ -1,8 +1,8 @@
 """The MQTT link: one task owns the socket, reads it and reacts; `publish` only queues and writes.
 
-What the outside sees: `publish()`, `connected`, `beat` (grows while the link turns), and the
-callbacks `on_message(leaf, payload view or None)`, `on_event(name, payload view or None, packet id,
-sent before)` and `on_up()`.
+What the outside sees: `publish()`, `connected`, `beat` (grows while the link turns); what it calls
+is `agent.handle(leaf, payload view or None)`, `agent.on_up()`, `agent.will()`, and, where someone
+has set it, `on_event(name, payload view or None, packet id, sent before)`.
 
 How a session can end, and what follows:
 - the broker closes, resets, or breaks the protocol  -> back-off, connect again
@@ -48,15 +48,13 @@ def _readable(sock):
 
 
 class Link:
-    def __init__(self, config, wlan, will, on_message, on_up, log):
+    def __init__(self, config, wlan, log):
         """`config` has device, secret, host, port, wifi (ssid, password) and, for TLS, ca (a DER
         file's path)."""
         self._config = config
         self._wlan = wlan
-        self._will = will
-        self._on_message = on_message
-        self._on_up = on_up
         self._log = log
+        self.agent = None  # before `run`: who has `handle`, `on_up` and `will`
         self._prefix = "gn/" + config["device"]
         self._decoder = None
         self._sock = None
@@ -272,7 +270,7 @@ class Link:
         self._rx = self._tx = time.ticks_ms()
         self._ping = 0
         self._refused = False
-        will = self._will()
+        will = self.agent.will()
         self._write(
             lazy.load("mqtt_open").connect(
                 config["device"],
@@ -314,7 +312,7 @@ class Link:
                 if not whole:
                     payload = None
                 if leaf[:6] != "event/":
-                    self._on_message(leaf, payload)
+                    self.agent.handle(leaf, payload)
                 elif self.on_event:
                     self.on_event(leaf[6:], payload, pid, flags & 8)
             # Acknowledged once handled: what was lost on the way comes again, and the ids sort out
@@ -368,7 +366,7 @@ class Link:
         # What an earlier session could not deliver, in order, before anything new.
         for entry in self._pending:
             self._write_entry(entry)
-        self._on_up()
+        self.agent.on_up()
 
     async def _keep(self, began):
         """The session's deadlines; outside the read, which may wait for ever."""
