@@ -85,9 +85,9 @@ def _deed(kit, tool, args, out):
     if tool.endswith(("_read", "_get")):
         return
     try:
-        gpio = kit.resolve(args["pin"])[0]
+        pins = [kit.resolve(args["pin"])[0]]
     except tools.ToolError:
-        return  # a name that is gone, or that the run will say
+        pins = _group(kit.points, args["pin"])  # empty: a name that is gone, or that the run gives
     deed = [tool, args]
     if tool == "gpio_write":
         deed = args.get("value")
@@ -95,10 +95,19 @@ def _deed(kit, tool, args, out):
         deed = "pulse"
     elif tool.endswith("_stop"):
         deed = 0
-    if gpio not in out:
-        out[gpio] = []
-    if deed not in out[gpio]:
-        out[gpio].append(deed)
+    for gpio in pins:
+        if gpio not in out:
+            out[gpio] = []
+        if deed not in out[gpio]:
+            out[gpio].append(deed)
+
+
+def _group(points, name):
+    """Pins of the points in a group."""
+    name = " ".join(name.lower().split())
+    if name[:4] == "all ":
+        name = name[4:]
+    return [v[0] for _, v in points.items() if len(v) > 2 and v[2].get("group") == name]
 
 
 def _differ(mine, theirs):

@@ -77,11 +77,13 @@ def _mark(event):
 
 
 class Rules:
-    def __init__(self, store, resolve, level, sense, act, event):
+    def __init__(self, points, store, resolve, level, sense, act, event):
         """`resolve(pin or point)` is the GPIO, or raises; `level(gpio)` reads a pad;
         `sense(tool, args)` and `act(tool, args)` return receipts; `event(kind, fields)` tells
-        people."""
+        people. `points` has a `version`, by which a name that moves is seen."""
         self.beat = 0
+        self._points = points
+        self._version = points.version
         self._store = store
         self._level = level
         self._sense = sense
@@ -97,10 +99,10 @@ class Rules:
         self._lost = 0
         self.held = bytearray()  # for trigger.py: what tells events seen lately from new ones
 
-    def changed(self, name=None):
-        """The rule `name`, or else a point, has changed."""
+    def changed(self, name):
+        """The rule `name` has changed."""
         for i in range(0, len(self._table), _ROW_BYTES):
-            if name is not None and struct.unpack_from(">I", self._table, i)[0] == _hash(name):
+            if struct.unpack_from(">I", self._table, i)[0] == _hash(name):
                 self._table[i + _AT_KIND] = 0xFF  # its past is that of another rule
         self._stale = True
 
@@ -114,7 +116,7 @@ class Rules:
     def turn(self):
         """Look at everything that is to be looked at now."""
         now = time.ticks_ms()
-        if self._stale:
+        if self._stale or self._version != self._points.version:
             self._load(now)
         slow = time.ticks_diff(now, self._slow_ms) >= _SLOW_MS
         if slow:
@@ -167,6 +169,7 @@ class Rules:
     def _load(self, now):
         """The table from flash. A rule that is what it was goes on where it was."""
         self._stale = False
+        self._version = self._points.version
         old = self._table
         table = bytearray()
         self._fast = False
@@ -322,6 +325,7 @@ def _holds(kind, reading, value, to, slack):
 def make(kit):
     agent = kit.agent
     rules = Rules(
+        kit.points,
         kit.store,
         lambda ref: kit.resolve(ref)[0],
         kit.guard.read,

@@ -1,5 +1,5 @@
-"""Events that others tell this device, on gn/<device>/down/event/<name> and gn/all/…: what one says,
-whether it is new, and the rules that wait for it. Loaded by rules.py for an event, then dropped.
+"""Events that others tell this device, on gn/<device>/down/event/<name> and gn/all/…: what one
+says, whether it is new, and the rules that wait for it. Loaded by rules.py, then dropped.
 
 A payload is a number, a text, or a JSON object with `value`, and an `id` or an `exp` for whoever
 wants more certainty. Nothing of it goes further than a comparison: what a rule runs was written

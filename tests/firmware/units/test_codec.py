@@ -116,4 +116,3 @@ def test_a_topic_that_is_too_long_ends_nothing():
     for step in (1, 97, 4096):
         out = feed(mqtt.Decoder(4096), data, step)
         assert [mqtt.parse_publish(p[1], p[2])[1] for p in out] == [10]
-

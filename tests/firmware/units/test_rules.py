@@ -28,6 +28,7 @@ class World:
 
     def boot(self):
         self.rules = self.kit.engines["rules"] = Rules(
+            self.kit.points,
             self.kit.store,
             lambda ref: self.kit.resolve(ref)[0],
             lambda gpio: self.pads.get(gpio, 0),
@@ -392,8 +393,14 @@ def test_a_point_that_is_forgotten_ends_its_rule_with_an_event():
     w.set(read="door", **{"is": "on"})
     w.pads[4] = 1
     assert len(w.run(1)) == 1
+    w.do("point_set", name="door", pin=16, dir="in")  # from here on it is another pin
+    w.pads[4] = 0
+    w.run(0.1)
+    w.pads[4] = 1
+    assert w.run(1) == []
+    w.pads[16] = 1
+    assert len(w.run(1)) == 1
     w.do("point_delete", name="door")
-    w.boot()
     assert w.run(1) == [] and w.events[0][0] == "error" and "door" in w.events[0][1]["msg"]
 
 
