@@ -107,14 +107,12 @@ def start(board, cause):
     board.link = link = Link(
         config,
         network.WLAN(network.STA_IF),
-        lambda: board.agent.will(),
-        lambda leaf, view: board.agent.handle(leaf, view),
-        lambda: board.agent.on_up(),
         print,
     )
     board.agent = agent = Agent(
         config["device"], board.boot, Tools(board.kit), Inbox(board.boot), link, cause
     )
+    link.agent = agent
     agent.event("boot", {"reset": cause, "cut": store.cut})
     gc.collect()
     board.kit.agent = agent

@@ -116,6 +116,11 @@ def _told(kit, name, record):
     else:
         receipt["next"] = clock.iso(due)
         receipt["say"] = "%s is set, next at %s" % (name, _local(kit.store, due))
+    if not record["off"]:
+        try:
+            lazy.load("deeds").warn(kit, _PREFIX + name, receipt)
+        finally:
+            lazy.drop("deeds")
     return receipt
 
 
