@@ -80,8 +80,15 @@ FIRMWARE = {
     "routines": {"lazy", "runner", "starter", "tools"},
     "tool_routine": {"lazy", "routine", "routines", "tools"},
     "tool_teach": {"dryrun", "job", "lazy", "routine", "routines", "tools"},
-    "command": set(),
-    "console": {"command", "lazy"},
+    "log": set(),
+    "halt": set(),
+    "edit": set(),
+    "command": {"lazy"},
+    "command_lists": {"clock", "lazy", "log", "tz"},
+    "command_reset": set(),
+    "command_status": {"", "clock", "command_wifi", "lazy", "log"},
+    "command_wifi": set(),
+    "console": {"command", "edit", "lazy"},
     "start": {
         "agent",
         "console",
@@ -90,12 +97,13 @@ FIRMWARE = {
         "inbox",
         "lazy",
         "link",
+        "outbox",
         "points",
         "routines",
         "store",
         "tools",
     },
-    "board": {"lazy", "start"},
+    "board": {"halt", "lazy", "log", "start"},
 }
 
 COMPANION_ORDER = [

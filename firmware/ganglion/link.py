@@ -199,7 +199,7 @@ class Link:
             while wait > 0:
                 self.beat += 1
                 await asyncio.sleep_ms(min(wait, 1000))
-                wait -= 1000
+                wait = min(wait - 1000, self._backoff)
 
     async def _join(self):
         if self._wlan.isconnected():
@@ -402,6 +402,11 @@ class Link:
             if entry[2] is not None and time.ticks_diff(now, entry[2]) > _ACK_MS:
                 return True
         return False
+
+    def join(self):
+        """Wi-Fi is another from now on: leave the one that is joined, and do not wait."""
+        self._backoff = _BACKOFF_FIRST_MS
+        self._wlan.disconnect()
 
     def close(self):
         """Say goodbye, so that the will is not sent. The caller resets the chip next."""

@@ -76,7 +76,7 @@ async def test_an_edge_interrupts_a_hanging_program(make):
     await asyncio.sleep(0.05)
     assert board.serial.since(0).count("edge") == 1  # falling was not asked for
     board.drive(4, 1)
-    await board.wait_serial("edge 1 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\nedge", 1)
+    await board.wait_serial("edge 1 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\r\nedge", 1)
 
 
 async def test_timers_interrupt_a_hanging_program_and_keep_time(make):
