@@ -59,7 +59,7 @@ class Agent:
         self._answered = asyncio.Event()
         self._specs = specs
         with open(specs % 1) as f:
-            self._digest = f.read(15)[9:]  # {"hash":"a8Kd0f"
+            self.digest = f.read(15)[9:]  # {"hash":"a8Kd0f"
         self._sending = False
         self._outbox = Outbox(tools.kit.store, link)
         self._event_n = 0
@@ -361,7 +361,7 @@ class Agent:
         return answer
 
     def _publish_ask(self, ask, ctx, turn_ctx, talk, messages, sent, speaker, whole, facts, left):
-        out = ['{"id":"%s","tools":"%s"' % (ask, self._digest)]
+        out = ['{"id":"%s","tools":"%s"' % (ask, self.digest)]
         if speaker:
             out.append(',"from":' + dumps(speaker))
         if left < _DEADLINE_MS - 100:
@@ -438,9 +438,10 @@ class Agent:
                 {
                     "online": True,
                     "boot": self.boot,
+                    "name": self.tools.kit.store.get("c:name"),
                     "fw": VERSION,
                     "board": self.tools.kit.guard.board.NAME,
-                    "tools": self._digest,
+                    "tools": self.digest,
                     "heap": health["heap"],
                     "up": health["up"],
                     "clock": clock.now() is not None,
