@@ -12,7 +12,13 @@ SPECS = (
         True,
         "{name} is {level}",
     ),
-    ("gpio_read", "Read the level of a pin, point or group.", "pin:point", False, "{name} is {level}"),
+    (
+        "gpio_read",
+        "Read the level of a pin, point or group.",
+        "pin:point",
+        False,
+        "{name} is {level}",
+    ),
     ("gpio_read_all", "Read all points and pins in use.", "", False, "{levels}"),
 )
 

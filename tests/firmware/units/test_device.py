@@ -7,6 +7,7 @@ import rig
 
 from ganglion import clock
 
+
 def agent():
     a, wire = rig.agent()
     a.tools.kit.agent = a
@@ -67,7 +68,7 @@ def test_a_reboot_is_answered_first():
 
 
 def test_a_reboot_waits_for_what_runs():
-    a, wire = agent()
+    a, _ = agent()
     a.inbox.running.append("turn")  # whose reply is still being made
     a.tools.run("reboot", {})
     assert not restarts(0.3)

@@ -75,8 +75,9 @@ def test_a_group_of_which_nothing_can_be_done_fails_as_one_pin_does():
     call(t, "limit_delete", {"pin": 5})
     call(t, "point_set", {"name": "hall light", "pin": 13, "dir": "in"})
     receipt = call(t, "gpio_write", {"pin": "lights", "value": 1})
-    assert receipt["levels"] == {"kitchen light": 1} and "hall light (pin 13) is an input" in (
-        receipt["msg"]
+    assert (
+        receipt["levels"] == {"kitchen light": 1}
+        and "hall light (pin 13) is an input" in (receipt["msg"])
     )
 
 
