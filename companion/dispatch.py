@@ -131,6 +131,7 @@ class Dispatch:
         Raises DispatchError when nothing could be sent. Once it is sent there is a Turn, with
         ``err`` set where it did not end in an answer.
         """
+        device = self._id_of(device)
         boot = await self._reach(device)
         id_, exp = self._ids.next(), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_say(id_, boot, exp, text, speaker))
@@ -156,6 +157,7 @@ class Dispatch:
     async def do(self, device: str, tool: str, args: dict[str, Any]) -> dict[str, Any]:
         """One tool call, no model. Returns ``{"id", "receipt"}``; a refused call's receipt has
         ``err``. Raises DispatchError."""
+        device = self._id_of(device)
         boot = await self._reach(device)
         id_, exp = self._ids.next(), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_do(id_, boot, exp, tool, args))
@@ -195,6 +197,15 @@ class Dispatch:
                 )
 
     # -- the exchange
+
+    def _id_of(self, device: str) -> str:
+        """The id of a device by its id, or by its name where only one has it."""
+        found = self._fleet.called(device)
+        if len(found) > 1:
+            ids = ", ".join(d.id for d in found)
+            msg = f"several devices are called '{device}': say which by id, of {wire.fit(ids, 300)}"
+            raise DispatchError(409, "ambiguous_device", msg)
+        return found[0].id if found else device
 
     def _boot_of(self, device: str) -> int:
         """The boot counter to address; raises DispatchError when the device cannot be reached."""

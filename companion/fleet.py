@@ -67,6 +67,7 @@ class Device:
     id: str
     online: bool = False
     boot: int | None = None
+    name: str | None = None
     fw: str | None = None
     board: str | None = None
     tools: str | None = None
@@ -75,6 +76,7 @@ class Device:
     clock: bool | None = None
     safe: bool | None = None
     points: tuple[Point, ...] = ()
+    groups: tuple[str, ...] = ()
     toolsets: dict[str, Toolset] = field(default_factory=dict)
     facts: OrderedDict[str, Mapping[str, str]] = field(default_factory=OrderedDict)
     # Tool specs that are not all here yet: their hash and number of parts, and those that are.
@@ -85,6 +87,7 @@ class Device:
         """As ``GET /devices`` shows it."""
         return {
             "device": self.id,
+            "name": self.name,
             "online": self.online,
             "boot": self.boot,
             "fw": self.fw,
@@ -115,6 +118,14 @@ class Fleet:
     def get(self, device: str) -> Device | None:
         """The device, or None when it was never heard of."""
         return self._devices.get(device)
+
+    def called(self, text: str) -> list[Device]:
+        """The device with this id, or else all that show this name, in any case."""
+        entry = self._devices.get(text)
+        if entry is not None:
+            return [entry]
+        wanted = " ".join(text.split()).casefold()
+        return [d for d in self if d.name is not None and d.name.casefold() == wanted]
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Hear of presence; the function returned stops it, and may be called again."""
@@ -171,6 +182,7 @@ class Fleet:
             entry.fw, entry.board, entry.tools = status.fw, status.board, status.tools
             entry.heap, entry.up = status.heap, status.up
             entry.clock, entry.safe = status.clock, status.safe
+            entry.name = status.name
         if rebooted:
             self._tell(device, "boot")
         if entry.online != was_online:
@@ -223,10 +235,11 @@ class Fleet:
         if entry is None:
             return
         if not payload:
-            entry.points = ()
+            entry.points = entry.groups = ()
             return
         state = parse(State, payload)
         entry.points = tuple(Point(name, p.pin, p.dir, p.level) for name, p in state.points.items())
+        entry.groups = state.groups
 
     def _entry(self, device: str) -> Device | None:
         entry = self._devices.get(device)

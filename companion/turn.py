@@ -195,6 +195,7 @@ class Turns:
             messages=messages,
             tools=toolset.specs,
             points=() if known is None else known.points,
+            groups=() if known is None else known.groups,
             facts=facts or {},
             deadline=deadline_of(entry.began, ask.ms),
             now=self.clock(),

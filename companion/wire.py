@@ -41,6 +41,9 @@ RESEND_S: Final = 2.0
 """Interval at which an unanswered command is sent again, in seconds."""
 ASK_MS_DEFAULT: Final = 20_000
 POINTS_MAX: Final = 64
+GROUPS_MAX: Final = 16
+NAME_BYTES_MAX: Final = 24
+"""Of a point, a group, a device's name to show."""
 FACTS_MAX: Final = 64
 FACT_KEY_BYTES_MAX: Final = 32
 FACT_VALUE_BYTES_MAX: Final = 200
@@ -154,6 +157,7 @@ ToolName = Annotated[str, StringConstraints(min_length=1, max_length=48)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=32)]
 FactKey = Annotated[str, _bounded(FACT_KEY_BYTES_MAX)]
 FactValue = Annotated[str, _bounded(FACT_VALUE_BYTES_MAX)]
+Name = Annotated[str, StringConstraints(min_length=1), _bounded(NAME_BYTES_MAX)]
 Resend = Literal["ctx", "mem", "tools"]
 
 
@@ -217,6 +221,7 @@ class Status(_Model):
 
     online: bool
     boot: int = Field(ge=0)
+    name: Name | None = Field(None, description="to show; null where it was given none")
     fw: str | None = None
     board: str | None = None
     tools: Token | None = None
@@ -261,11 +266,13 @@ class PointState(_Model):
 
 class State(_Model):
     """Device → all, retained: named points and their levels. ``v`` counts changes in a boot;
-    ``more`` says how many points found no room in the message."""
+    ``more`` says how many points found no room in the message; ``groups`` are the names that a
+    ``gpio_write`` or ``gpio_read`` takes for several points."""
 
     v: int
     more: int = 0
     points: Annotated[dict[str, PointState], Field(max_length=POINTS_MAX)]
+    groups: Annotated[tuple[Name, ...], Field(max_length=GROUPS_MAX)] = ()
 
 
 class Ask(_Model):

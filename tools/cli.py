@@ -139,7 +139,7 @@ def devices(as_json: JsonOption = False, home: HomeOption = None) -> None:
         start = Home(home).command("board")
         print(f"no device has been heard of yet. Start a virtual one with `{start}`.")
         return
-    head = ["device", "online", "board", "firmware", "boot", "heap", "clock", "points"]
+    head = ["device", "name", "online", "board", "firmware", "boot", "heap", "clock", "points"]
     rows = [[_cell(row, column) for column in head] for row in found]
     print("\n".join(table(head, rows, Paint())))
 

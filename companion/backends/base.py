@@ -63,6 +63,8 @@ class Request:
     """``time.monotonic()`` seconds after which nobody waits for the answer any more."""
     now: float
     """Unix seconds when the ask came in."""
+    groups: tuple[str, ...] = ()
+    """Names that a ``gpio_write`` or ``gpio_read`` takes for several points."""
 
 
 @dataclass(frozen=True, slots=True)

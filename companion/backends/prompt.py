@@ -43,7 +43,10 @@ def messages(request: Request) -> list[dict[str, Any]]:
 def system(request: Request) -> str:
     """Instructions, then what is known of the device."""
     points = {p.name: {"pin": p.pin, "dir": p.dir, "level": p.level} for p in request.points}
-    return SYSTEM + _DATA.format(_json({"points": points, "facts": dict(request.facts)}))
+    data: dict[str, Any] = {"points": points, "facts": dict(request.facts)}
+    if request.groups:  # a gpio_write or gpio_read of one name for several points
+        data["groups"] = list(request.groups)
+    return SYSTEM + _DATA.format(_json(data))
 
 
 def tools(specs: Sequence[ToolSpec]) -> list[dict[str, Any]]:

@@ -332,8 +332,10 @@ class Guard:
                 limits[at + _FLAGS] &= 255
                 told.append((gpio, "pin %d %s" % (gpio, _WHY[why])))
             if limits[at + _FLAGS] & _LAST:
-                # What waits to come back is on as far as flash is concerned.
-                kept = _KEPT if state[gpio] & (_ON | _BACK) else 0
+                # What waits to come back is on as far as flash is concerned; what a driver has
+                # on is not: a lamp at 20 % must not come back at 100, a servo not as a level.
+                on = state[gpio] & (_ON | _OUT | _BACK)
+                kept = _KEPT if on & _BACK or on == _ON | _OUT else 0
                 if state[gpio] & _KEPT != kept:
                     try:
                         self.store.set("o:%d" % gpio, 1 if kept else 0)

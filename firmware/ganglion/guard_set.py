@@ -99,6 +99,10 @@ def boot(guard, store, back):
                 guard.write(gpio, 1 - (flags & _LEVEL))
         except Refused as e:
             print("ganglion: " + e.args[0])
+    # A chip that restarts without a loss of power may keep its pads as they were, a PWM running.
+    for gpio in guard.board.IO:
+        if not guard.state[gpio] & _OUT:
+            guard.free(gpio)
 
 
 def get(store, gpio):

@@ -21,6 +21,7 @@ def status(presence):
             {
                 "online": True,
                 "boot": presence.boot,
+                "name": presence.kit.store.get("c:name"),
                 "fw": VERSION,
                 "board": presence.kit.guard.board.NAME,
                 "tools": presence.digest,

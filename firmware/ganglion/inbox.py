@@ -58,7 +58,7 @@ class Inbox:
     def __init__(self, boot):
         self.boot = boot
         self._table = bytearray(_FIRST_SOURCES * _ENTRY_BYTES)
-        self._running = []
+        self.running = []  # ids of the commands that run or wait
         self._results = []  # (id, topic leaf, payload), oldest first
         self._result_bytes = 0
 
@@ -109,11 +109,11 @@ class Inbox:
         elif high - n >= _WINDOW or window >> (high - n) & 1:
             return self._seen(cid)
         struct.pack_into(_ENTRY, table, at, key, max(until, exp), high, window | 1 << (high - n))
-        self._running.append(cid)
+        self.running.append(cid)
         return RUN, None
 
     def _seen(self, cid):
-        if cid in self._running:
+        if cid in self.running:
             return DROP, None
         for rid, leaf, payload in self._results:
             if rid == cid:
@@ -122,9 +122,9 @@ class Inbox:
 
     def finish(self, cid, leaf, payload):
         """Keep the result of a command that ran, for its doubles. `payload` is a list of str."""
-        if cid not in self._running:
+        if cid not in self.running:
             return
-        self._running.remove(cid)
+        self.running.remove(cid)
         self._results.append((cid, leaf, payload))
         self._result_bytes += _chars(payload)
         while self._results and (

@@ -134,6 +134,10 @@ class Link:
         """Whether the socket has taken all that was written."""
         return not self._out
 
+    def idle(self):
+        """Whether the broker has acknowledged all that was published."""
+        return not (self._pending or self._out)
+
     def room(self):
         """True while an event may be queued without crowding out a reply."""
         return len(self._pending) < _MAX_PENDING - 8

@@ -9,6 +9,7 @@ import json
 from micropython import const
 
 MAX_POINTS = 64
+_MAX_GROUPS = const(16)  # as tool_points.py lets there be
 PREFIX = "p:"
 
 # A row: 16 bits of the name's hash, gpio, 1 for an output plus twice the level told last.
@@ -120,9 +121,13 @@ class Points:
         left = _MAX_STATE_BYTES - len(out) - _TAIL_BYTES
         lead = ""
         more = at = 0
+        groups = []
         for name, value in self.items():
             level = rows[at + 3] >> 1
             at += _ROW_BYTES
+            group = value[2].get("group") if len(value) > 2 else None
+            if group and group not in groups and len(groups) < _MAX_GROUPS:
+                groups.append(group)
             item = '%s%s:{"pin":%d,"dir":"%s","level":%s}' % (
                 lead,
                 json.dumps(name),
@@ -140,4 +145,16 @@ class Points:
             if len(out) > _PIECE:
                 yield out
                 out = ""
-        yield out + ('},"more":%d}' % more if more else "}}")
+        out += "}"
+        if more:
+            out += ',"more":%d' % more
+        # People say them; those that have no room are found by the names of their points.
+        lead = ',"groups":['
+        for group in groups:
+            item = lead + json.dumps(group)
+            left -= len(item.encode())
+            if left < 0:
+                break
+            lead = ","
+            out += item
+        yield out + ("]}" if lead == "," else "}")

@@ -33,7 +33,7 @@ class Presence:
 
     def on_up(self):
         """The link has a new session: say who we are."""
-        self._status()
+        self.status()
         asyncio.create_task(self.tools())
         self._state()
         if clock.now() is None:
@@ -48,7 +48,7 @@ class Presence:
             if self.kit.points.look(self.kit.guard):
                 self._state()
 
-    def _status(self):
+    def status(self):
         lazy.load("hello").status(self)
         lazy.drop("hello")
 
@@ -93,7 +93,7 @@ class Presence:
         self._time_id = None
         knew = clock.now() is not None
         if clock.set_unix(msg["time"]) and not knew:
-            self._status()
+            self.status()
         return True
 
     def _mind_clock(self, now):
@@ -102,7 +102,7 @@ class Presence:
             self._blind_s += 1
             if self._blind_s % 60 == 5 and clock.from_ntp():
                 self._clock_ms = now
-                self._status()
+                self.status()
             elif self._blind_s <= 5 or self._blind_s % 5 == 0:
                 self._ask_time()
         elif time.ticks_diff(now, self._clock_ms) > _CLOCK_EVERY_MS:

@@ -129,7 +129,7 @@ class _Pins:
             return
         off = tool.endswith("_stop") or args.get("colour") in ("off", "black")
         # Where 1 is a pin's safe level, that is what is off.
-        zero = self._kit.guard.off(gpio) if tool == "gpio_write" else 0
+        zero = {"gpio_write": 1, "pwm_set": 100}.get(tool, 0) * self._kit.guard.off(gpio)
         for name in _LEVELS:
             if name in args:
                 value = args[name]

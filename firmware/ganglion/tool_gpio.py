@@ -7,12 +7,18 @@ from .tools import ToolError
 SPECS = (
     (
         "gpio_write",
-        "Set an output on (1), off (0) or to its other level.",
+        "Set an output, or each of a group, on (1), off (0) or to its other level.",
         "pin:point value:level",
         True,
         "{name} is {level}",
     ),
-    ("gpio_read", "Read the level of a pin or point.", "pin:point", False, "{name} is {level}"),
+    (
+        "gpio_read",
+        "Read the level of a pin, point or group.",
+        "pin:point",
+        False,
+        "{name} is {level}",
+    ),
     ("gpio_read_all", "Read all points and pins in use.", "", False, "{levels}"),
 )
 
@@ -20,6 +26,18 @@ SPECS = (
 def call(kit, name, args):
     if name == "gpio_read_all":
         return _read_all(kit)
+    try:
+        return _one(kit, name, args)
+    except ToolError as e:
+        if e.args[0] != "unknown_point":
+            raise
+    try:
+        return lazy.load("group").call(kit, name, args)
+    finally:
+        lazy.drop("group")
+
+
+def _one(kit, name, args):
     if name == "gpio_read":
         return {"level": kit.guard.read(kit.resolve(args["pin"])[0])}
     gpio, point = output(kit, args["pin"])

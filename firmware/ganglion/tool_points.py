@@ -2,17 +2,19 @@
 
 from micropython import const
 
+from . import lazy
 from .points import MAX_POINTS
 from .tools import ToolError
 
 # What one listing may hold, so that its reply fits a message.
 _LIST_BYTES = const(1200)
+_MAX_GROUPS = const(16)
 
 SPECS = (
     (
         "point_set",
         "Name a pin, so that people can say 'kitchen light'. dir: out (default) or in. group: as "
-        "'lights'. An analog reading is mV * scale + offset, in unit.",
+        "'lights', or none. An analog reading is mV * scale + offset, in unit.",
         "name:str24 pin:gpio dir?:out|in unit?:str8 scale?:num-1000000..1000000 "
         "offset?:num-1000000..1000000 group?:str24",
         True,
@@ -28,9 +30,15 @@ def _tidy(text):
 
 
 def call(kit, tool, args):
-    points = kit.points
+    try:
+        return _call(kit.points, kit.guard, tool, args, lazy.load("group"))
+    finally:
+        lazy.drop("group")
+
+
+def _call(points, guard, tool, args, groups):
     if tool == "point_list":
-        return _list(points, _tidy(args.get("group", "")))
+        return _list(points, groups.word(args.get("group", "")), groups)
     name = _tidy(args["name"])
     if not name:
         raise ToolError("bad_args", "the name is empty")
@@ -41,18 +49,28 @@ def call(kit, tool, args):
     if name.isdigit():
         raise ToolError("bad_args", "a name that is only a number would be taken for a pin")
     gpio = args["pin"]
+    known = points.get(name)
+    if known and known[0] != gpio:
+        known = None  # another pin: it begins anew
     # What can only be read is an input, said or not.
-    direction = args.get("dir") or ("in" if gpio in kit.guard.board.IN else "out")
-    kit.guard.check(gpio, direction == "out")
+    direction = args.get("dir")
+    if direction is None:
+        inward = not known[1] if known else gpio in guard.board.IN
+        direction = "in" if inward else "out"
+    guard.check(gpio, direction == "out")
+    group = _group(points, name, args.get("group", ""), groups)
     if points.full(name):
         raise ToolError("full", "there are %d points already; delete one" % MAX_POINTS)
     old = points.name_of(gpio)
-    known = points.get(name)
     # What is not said again stays, as long as it is the same pin.
-    more = points.more(name) if known and known[0] == gpio else {}
-    for key in ("unit", "scale", "offset", "group"):
+    more = points.more(name) if known else {}
+    for key in ("unit", "scale", "offset"):
         if key in args:
-            more[key] = _tidy(args[key]) if key == "group" else args[key]
+            more[key] = args[key]
+    if group == "none":
+        more.pop("group", None)
+    elif group:
+        more["group"] = group
     gpio, output = points.set(name, gpio, direction == "out", more)
     direction = "out" if output else "in"
     say = "pin %d is now called %s" % (gpio, name)
@@ -60,12 +78,33 @@ def call(kit, tool, args):
         say += " (an input)"
     if old and old != name:
         say += " as well as %s" % old
+    if group:
+        say += ", in no group" if group == "none" else ", in %s" % group
     receipt = {"name": name, "pin": gpio, "dir": direction, "say": say}
     receipt.update(points.more(name))
     return receipt
 
 
-def _list(points, group):
+def _group(points, name, text, groups):
+    """The group that a point is put in, as it is kept; raises ToolError where it cannot be."""
+    if points.get(name) is None and groups.members(points, name):
+        raise ToolError("bad_args", "'%s' is a group: take another name" % name)
+    group = groups.word(text)
+    if not group or group == "none":
+        if text and not group:
+            raise ToolError("bad_args", "the group is empty")
+        return group
+    if group == name or points.get(group):
+        raise ToolError("bad_args", "'%s' is a point: a group needs another name" % group)
+    if group == "all" or group.isdigit():
+        raise ToolError("bad_args", "'%s' cannot be a group: it means other things" % group)
+    there = groups.names(points)
+    if group not in there and len(there) >= _MAX_GROUPS:
+        raise ToolError("full", "there are %d groups already" % _MAX_GROUPS)
+    return group
+
+
+def _list(points, group, groups):
     shown = {}
     size = left = 0
     for name, value in points.items():
@@ -85,8 +124,17 @@ def _list(points, group):
     if left:
         receipt["more"] = left
     if shown:
-        say = ", ".join(["%s is pin %d" % (n, shown[n]["pin"]) for n in sorted(shown)])
+        say = ", ".join(
+            [
+                "%s is pin %d%s" % (n, shown[n]["pin"], " in " + e["group"] if "group" in e else "")
+                for n, e in sorted(shown.items())
+            ]
+        )
         receipt["say"] = say + (", and %d more" % left if left else "")
     else:
-        receipt["say"] = "no points are named" + (" in %s" % group if group else " yet")
+        say = "no points are named" + (" in %s" % group if group else " yet")
+        there = groups.names(points)
+        if there:
+            say += "; there are " + ", ".join(there)
+        receipt["say"] = say
     return receipt

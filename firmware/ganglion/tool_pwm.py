@@ -44,8 +44,10 @@ def call(kit, name, args):
             freq = args["freq"]
             duty = args["duty"]
             parts = int(duty * 65535 / 100 + 0.5)
+            # Where 1 is off, a duty of 100 % is.
+            on = duty < 100 if guard.off(gpio) else duty > 0
             got, shown = _drive(
-                guard, gpio, "pwm", duty, duty > 0, lambda: driver.start(gpio, freq, parts)
+                guard, gpio, "pwm", duty, on, lambda: driver.start(gpio, freq, parts)
             )
             receipt = {"freq": got, "duty": _short(shown * 100 / 65535)}
             wrong = abs(got - freq) * 20 > freq or abs(shown - parts) > 1311

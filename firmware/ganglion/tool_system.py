@@ -2,6 +2,7 @@
 
 import gc
 
+import network
 from micropython import const
 
 from . import clock, lazy
@@ -13,7 +14,13 @@ _DAYS = "MonTueWedThuFriSatSun"
 SPECS = (
     ("get_time", "The date and time.", "", False, "It is {iso}"),
     ("get_health", "Heap, uptime, flash, resets.", "", False, ""),
-    ("get_diagnostics", "Figures of store, link, heap.", "scope?:store|link|heap|all", False, ""),
+    (
+        "get_diagnostics",
+        "Figures of flash store, broker link, Wi-Fi, heap.",
+        "scope?:store|link|wifi|heap|all",
+        False,
+        "",
+    ),
 )
 
 
@@ -80,9 +87,25 @@ def _diagnostics(kit, scope):
         if link.problem:
             receipt["link"]["problem"] = link.problem
         said.append("%d sessions with the broker" % link.sessions)
+    if scope in ("wifi", "all"):
+        receipt["wifi"] = _wifi(said)
     if scope in ("heap", "all"):
         gc.collect()
         receipt["heap"] = {"free": gc.mem_free(), "used": gc.mem_alloc()}
         said.append("%d KB of memory free" % (receipt["heap"]["free"] // 1024))
     receipt["say"] = ", ".join(said) or "there is no link yet"
     return receipt
+
+
+def _wifi(said):
+    wlan = network.WLAN(network.STA_IF)
+    if not wlan.isconnected():
+        said.append("Wi-Fi is down")
+        return {"up": False}
+    shown = {"up": True, "ip": wlan.ifconfig()[0]}
+    try:
+        shown["rssi"] = wlan.status("rssi")  # dBm
+        said.append("Wi-Fi at %d dBm" % shown["rssi"])
+    except (OSError, ValueError):
+        said.append("Wi-Fi is up")  # a port that measures no signal
+    return shown

@@ -35,6 +35,7 @@ FAMILIES = (
     "points",
     "memory",
     "system",
+    "device",
     "schedule",
     "rule",
     "routine",
@@ -57,6 +58,7 @@ _WHERE = (
     " point_set point_list point_delete |"
     " memory_set memory_get memory_list memory_delete |"
     " get_time get_health get_diagnostics |"
+    " get_version rename_device reboot |"
     " schedule_set schedule_list schedule_delete schedule_pause set_timezone set_place |"
     " rule_set rule_list rule_delete rule_pause |"
     " routine_run routine_cancel routine_list routine_delete |"
@@ -112,7 +114,7 @@ class Kit:
         if point is None:
             if ref.isdigit():
                 return int(ref), self.points.name_of(int(ref))
-            raise ToolError("unknown_point", "I know no point called '%s'" % ref)
+            lazy.load("group").unknown(self, ref)  # raises: a group, or nothing
         return point[0], self.points.name_of(point[0]) and ref
 
 

@@ -101,6 +101,22 @@ async def test_a_do_comes_to_its_receipt(house: MakeHouse) -> None:
     assert (do["id"], do["tool"], do["boot"]) == (result["id"], "gpio_write", 3)
 
 
+async def test_a_device_is_reached_by_its_name_where_one_has_it(house: MakeHouse) -> None:
+    h = await house()
+    d = await h.device("kitchen")
+    d.on_do = lambda m: d.send("done", {"id": m["id"], "receipt": {"level": 1}})
+    d.send("status", {"online": True, "boot": 3, "name": "Green house"}, True)
+    fleet = h.companion.fleet
+    await until("the name", lambda: (k := fleet.get("kitchen")) and k.name)
+    dispatch = h.companion.dispatch
+    assert (await dispatch.do("green house", "gpio_read", {}))["receipt"] == {"level": 1}
+    fleet.on_status("attic", b'{"online":true,"boot":1,"name":"Green House"}')
+    with pytest.raises(DispatchError) as caught:
+        await dispatch.do("green house", "gpio_read", {})
+    assert caught.value.code == "ambiguous_device" and "attic, kitchen" in caught.value.msg
+    assert (await dispatch.do("kitchen", "gpio_read", {}))["receipt"] == {"level": 1}
+
+
 async def test_a_device_that_learns_the_time_is_waited_for(house: MakeHouse) -> None:
     h = await house()
     d = await h.device("kitchen")

@@ -36,6 +36,31 @@ def test_a_device_comes_and_goes(fleet: Fleet, seen: list[Any]) -> None:
     assert seen == [("kitchen", "online"), ("kitchen", "offline")]
 
 
+def test_a_device_is_found_by_its_id_or_its_name(fleet: Fleet) -> None:
+    fleet.on_status("kitchen", status(name="Green house"))
+    fleet.on_status("attic", status(name="Attic"))
+    fleet.on_status("shed", status(name=None))
+    assert [d.id for d in fleet.called("kitchen")] == ["kitchen"]
+    assert [d.id for d in fleet.called(" green  HOUSE")] == ["kitchen"]
+    assert fleet.called("cellar") == []
+    # An id comes before a name; two of one name are both told.
+    fleet.on_status("shed", status(name="kitchen"))
+    assert [d.id for d in fleet.called("kitchen")] == ["kitchen"]
+    fleet.on_status("shed", status(name="attic"))
+    assert [d.id for d in fleet.called("Attic")] == ["attic", "shed"]
+    fleet.on_status("attic", status())
+    assert [d.id for d in fleet.called("Attic")] == ["shed"]
+
+
+def test_groups_are_known_with_the_points(fleet: Fleet) -> None:
+    lamp = {"lamp": {"pin": 5, "dir": "out", "level": 1}}
+    fleet.on_state("kitchen", json.dumps({"v": 1, "points": lamp, "groups": ["lights"]}).encode())
+    device = fleet.get("kitchen")
+    assert device is not None and device.groups == ("lights",)
+    fleet.on_state("kitchen", json.dumps({"v": 2, "points": lamp}).encode())
+    assert device.groups == ()
+
+
 def test_the_will_of_an_older_boot_is_ignored(fleet: Fleet, seen: list[Any]) -> None:
     fleet.on_status("kitchen", status(boot=4))
     fleet.on_status("kitchen", b'{"online":false,"boot":3}')

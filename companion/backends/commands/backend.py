@@ -10,6 +10,7 @@ from companion.backends.commands.lexicon import Lexicon
 from companion.meter import Prices
 from companion.toolset import Toolset, build
 
+_Names = tuple[tuple[tuple[str, int, str], ...], tuple[str, ...]]
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -22,9 +23,9 @@ _SENTENCES = 4096
 class CommandsBackend:
     """Understands a fixed range of English sentences about one device; see ``docs/commands.md``.
 
-    What it understands depends on the text, the names and directions of the points, the tool
-    specs and the stored facts, on nothing else, so results are kept. It never raises anything
-    but Declined.
+    What it understands depends on the text, the names and directions of the points, the groups,
+    the tool specs and the stored facts, on nothing else, so results are kept. It never raises
+    anything but Declined.
     """
 
     name: Final = "commands"
@@ -33,10 +34,11 @@ class CommandsBackend:
     prices: Prices | None = None
 
     def __init__(self) -> None:
-        self._grammars: _Recent[tuple[tuple[str, int, str], ...], Grammar] = _Recent(_DEVICES)
+        self._grammars: _Recent[_Names, Grammar] = _Recent(_DEVICES)
         self._toolsets: _Recent[tuple[str, ...], Toolset] = _Recent(64)
         # By identity, with the object itself so that its address cannot be used again.
-        self._by_points: _Recent[int, tuple[Sequence[Point], Grammar]] = _Recent(_DEVICES)
+        self._by_points: _Recent[int, tuple[Sequence[Point], Sequence[str], Grammar]]
+        self._by_points = _Recent(_DEVICES)
         self._by_tools: _Recent[int, tuple[Sequence[ToolSpec], Toolset]] = _Recent(_DEVICES)
         self._results: _Recent[tuple[str, int, int], _Result] = _Recent(_SENTENCES)
 
@@ -49,7 +51,7 @@ class CommandsBackend:
         neither text nor a further round. Raises Declined."""
         if not request.text:
             raise Declined("there is no request in it")
-        grammar = self._grammar(request.points)
+        grammar = self._grammar(request.points, request.groups)
         tools = self._toolset(request.tools)
         key = (request.text, id(grammar), id(tools))
         # Facts change what "forget …" means; they are rarely sent to a backend like this one.
@@ -76,17 +78,17 @@ class CommandsBackend:
     async def aclose(self) -> None:
         """Nothing to give back."""
 
-    def _grammar(self, points: Sequence[Point]) -> Grammar:
+    def _grammar(self, points: Sequence[Point], groups: tuple[str, ...]) -> Grammar:
         seen = self._by_points.get(id(points))
-        if seen is not None and seen[0] is points:
-            return seen[1]
+        if seen is not None and seen[0] is points and seen[1] == groups:
+            return seen[2]
         # Levels change all the time and mean nothing here.
-        key = tuple((p.name, p.pin, p.dir) for p in points)
+        key = (tuple((p.name, p.pin, p.dir) for p in points), groups)
         grammar = self._grammars.get(key)
         if grammar is None:
-            grammar = Grammar(Lexicon(points))
+            grammar = Grammar(Lexicon(points, groups))
             self._grammars.put(key, grammar)
-        self._by_points.put(id(points), (points, grammar))
+        self._by_points.put(id(points), (points, groups, grammar))
         return grammar
 
     def _toolset(self, specs: Sequence[ToolSpec]) -> Toolset:

@@ -11,7 +11,14 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from companion.backends.base import Call, Declined
-from companion.backends.commands import facts, memory, plan_intents, planned
+from companion.backends.commands import (
+    device,
+    device_intents,
+    facts,
+    memory,
+    plan_intents,
+    planned,
+)
 from companion.backends.commands import vocabulary as voc
 from companion.backends.commands.handlers import ACTING, HANDLERS
 from companion.backends.commands.intents import (
@@ -48,6 +55,7 @@ _MOST_SPLITS = 12
 _SEPARATORS = frozenset((",", ";", ".", "!", "?", "\n", "and", "then", "&", "+", "plus", "\u2014"))
 _HARD = frozenset((";", ".", "!", "?", "\n"))
 _REMEMBER_WORDS = wordset("remember memorise note don't keep")
+_RESTARTS = wordset("reboot restart")
 _CLOSERS = wordset("that this it please thanks")
 # Words with which a command begins, for finding one behind a fact.
 _VERBS = (
@@ -69,6 +77,7 @@ class Grammar:
         self.lexicon = lexicon
         self._scanner = Scanner(compiler.codes, lexicon)
         self._planning = Scanner(plan_intents.compiler.codes, lexicon)
+        self._own = Scanner(device_intents.compiler.codes, lexicon)
 
     def parse(
         self, text: str, known: Mapping[str, str], tools: AbstractSet[str] = frozenset()
@@ -81,7 +90,7 @@ class Grammar:
         if len(tokens) > _MOST_TOKENS:
             raise Declined("that is too long for me: say it shorter")
         sentence = Sentence(text, tokens, self.lexicon, known, tools=tools)
-        if planned.settle(sentence, self._planning):
+        if planned.settle(sentence, self._planning) or device.settle(sentence, self._own):
             return tuple(sentence.calls)
         try:
             if not self._remembered_at_end(sentence):
@@ -319,6 +328,8 @@ class _Parse:
             return "I can tell what is on or off now, the time and what I was told; not that"
         if any(isinstance(item.payload, Group) or code in (PIN, POINT) for code, item in part):
             return "I don't know what to do there: say turn on, turn off, toggle or read"
+        if "reboot" in self._s.tools and not _RESTARTS.isdisjoint(self._words()):
+            return "a restart is said by itself and happens at once: 'reboot'"
         return "I know no such request"
 
     def _unknown(self, payload: object) -> bool:

@@ -32,10 +32,12 @@ def canon(word: str) -> str:
 
 
 class Lexicon:
-    """The points of one device, ready to be looked up. Levels play no part."""
+    """The points and groups of one device, ready to be looked up. Levels play no part."""
 
-    def __init__(self, points: Iterable[Point]) -> None:
+    def __init__(self, points: Iterable[Point], groups: Iterable[str] = ()) -> None:
         self.points = tuple(sorted(points, key=lambda p: p.name))
+        self.groups = {name_words(name): name for name in groups}
+        self._plain_groups = {tuple(canon(w) for w in key): n for key, n in self.groups.items()}
         self._tokens: dict[str, tuple[str, ...]] = {}
         self._exact: dict[tuple[str, ...], list[Point]] = {}
         self._canon: dict[tuple[str, ...], list[Point]] = {}
@@ -54,6 +56,8 @@ class Lexicon:
             self._sets.append((frozenset(plain) - _GLUE, point))
             self.words.update(plain)
             self.first.setdefault(words[0], []).append((words, point))
+        for words in self._plain_groups:
+            self.words.update(words)
         for names in self.first.values():
             names.sort(key=lambda entry: -len(entry[0]))
 
@@ -101,6 +105,19 @@ class Lexicon:
             if point is not None:
                 return point
         return self._mistyped(plain)
+
+    def grouped(self, words: Sequence[str], plain: bool = True) -> str | None:
+        """The device's own group of that name. Unless ``plain``, only as it is written: "the
+        light" is no group of lights, "all light" is."""
+        key = tuple(w for w in words if w not in _GLUE) if plain else tuple(words)
+        found = self.groups.get(key)
+        if found is None and plain:
+            found = self._plain_groups.get(tuple(canon(w) for w in key))
+        return found
+
+    def is_group(self, name: int | str) -> bool:
+        """Whether an argument ``pin`` stands for several points."""
+        return isinstance(name, str) and name in self.groups.values()
 
     def group(self, words: Sequence[str]) -> list[Point]:
         """Every point whose name holds all of ``words``, by name."""

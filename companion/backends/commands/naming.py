@@ -47,7 +47,7 @@ def _name(s: Sentence, c: Clause, direction: str | None) -> None:
         if code == PIN and not start <= at < end and isinstance(i.payload, int)
     ]
     first, last = c.items[start].first, c.items[end - 1].last
-    label = _label(s, first, last)
+    label = label_of(s, first, last)
     args: Json = {"name": label, "pin": pins[0]}
     if direction is not None:
         args["dir"] = direction
@@ -57,7 +57,7 @@ def _name(s: Sentence, c: Clause, direction: str | None) -> None:
     s.last, s.mode, s.level, s.loose = [label], "naming", None, False
 
 
-def _label(s: Sentence, first: int, last: int) -> str:
+def label_of(s: Sentence, first: int, last: int) -> str:
     """The name as written, in the form in which the device keeps it: lower case, single
     spaces."""
     quoted = first == last and s.tokens[first].kind == Kind.QUOTE

@@ -504,6 +504,8 @@ class _Part:
         _check_form(form, str(items[0].payload), held, leading)
         source = Clause(m.group(), items, None, False, False)
         targets = targets_of(s, source, acting=False) or []
+        if targets and s.lexicon.is_group(targets[0]):
+            raise Declined(f"a rule watches one point, and '{targets[0]}' is a group: say which")
         level = _level(
             form, [i for c, i in zip(m.group(), items, strict=True) if c not in TARGETS], targets[0]
         )
@@ -581,17 +583,21 @@ def _add(s: Sentence, pin: Arg, value: Level, timing: Timing, rule: Condition | 
     if timing.for_ms is not None:
         if value != 1:
             raise Declined("only on can be for a time: what it was before is not known")
-        if timing.for_ms <= PULSE_MS:
+        several = s.lexicon.is_group(pin)
+        if several and timing.for_ms % 1000:
+            raise Declined("a group is on for whole seconds: a pulse is for one point")
+        if timing.for_ms <= PULSE_MS and not several:
             tool, args = _PULSE, {"pin": pin, "ms": timing.for_ms}
         elif rule is not None or timing.plans():
-            raise Declined(
-                "on for over 10 minutes goes only at once: say two schedules, on and off"
-            )
+            what = f"'{pin}', which is a group," if several else "over 10 minutes"
+            raise Declined(f"on for {what} goes only at once: say two schedules, on and off")
     if rule is not None:
         if timing.plans():
             raise Declined("a rule acts at once: say only the condition")
         if _gpio(s, rule.read) == _gpio(s, pin) and not rule.for_s:
             raise Declined(f"a rule of {_spoken(pin)} that switches {_spoken(pin)} may never rest")
+        if s.lexicon.is_group(pin) and not rule.input and not rule.for_s:
+            raise Declined(f"{_spoken(rule.read)} may be one of {pin}: the rule might never rest")
         cause: Json = {"read": rule.read, "is": rule.level}
         held = ""
         if rule.for_s:

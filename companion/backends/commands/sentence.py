@@ -100,6 +100,9 @@ def _one(s: Sentence, item: Item, acting: bool) -> Arg:
         fresh = s.named.get(words) or s.named.get(tuple(canon(w) for w in words))
         if fresh is not None:
             return fresh
+        group = s.lexicon.grouped(words, plain=False)
+        if group is not None and s.lexicon.exact(words) is None:
+            return group
         point = s.lexicon.resolve(words, spoken)
     if acting and point.dir == "in":
         raise Declined(f"{point.name} is an input: I can only read it")
@@ -108,6 +111,12 @@ def _one(s: Sentence, item: Item, acting: bool) -> Arg:
 
 def members_of(s: Sentence, group: Group, acting: bool, spoken: str) -> list[Arg] | None:
     points: Sequence[Point]
+    named = s.lexicon.grouped(group.words) if group.words else None
+    if named is not None and group.quantifier != "both":
+        # The device knows who is in it, and sets or reads each.
+        if acting and group.quantifier in ("any", "anything"):
+            raise Declined(f"'{spoken}' could be any of them: say which one or all")
+        return [named]
     if group.words:
         points = s.lexicon.group(group.words)
         if not points:

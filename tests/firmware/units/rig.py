@@ -49,6 +49,12 @@ class Wire:
     def drained(self):
         return True
 
+    def idle(self):
+        return not self._unacked
+
+    def close(self):
+        self.connected = False
+
     def room(self):
         """Asked before an event; the broker then acknowledges what went before."""
         self.ack()

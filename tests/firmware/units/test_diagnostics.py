@@ -1,4 +1,5 @@
 # get_diagnostics: what flash, link and heap have been through.
+import network
 import rig
 
 
@@ -22,4 +23,12 @@ def test_diagnostics():
     assert list(receipt) == ["store"] and receipt["store"]["writes_a_day"] == 4
     assert "4 a day" in said
     assert list(t.run("get_diagnostics", {"scope": "heap"})[0]) == ["heap"]
-    assert t.run("get_diagnostics", {"scope": "x"})[0]["err"] == "bad_args"
+    receipt, said, _ = t.run("get_diagnostics", {"scope": "wifi"})
+    assert receipt == {"wifi": {"up": True, "ip": "10.0.0.7", "rssi": -61}}
+    assert said == "Wi-Fi at -61 dBm.", said
+    network.up = False
+    assert t.run("get_diagnostics", {"scope": "wifi"})[0] == {"wifi": {"up": False}}
+    network.up = True
+    receipt = t.run("get_diagnostics", {"scope": "memory"})[0]
+    assert receipt["err"] == "bad_args", receipt
+    assert receipt["msg"] == "scope must be one of store, link, wifi, heap, all", receipt

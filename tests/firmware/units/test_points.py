@@ -25,7 +25,8 @@ def test_points_have_units_and_groups():
     garden.update({"pin": 34, "dir": "in"})
     assert r == {"points": {"lamp": {"pin": 5, "dir": "out"}, "garden": garden}}, r
     assert list(call(t, "point_list", {"group": "Outside things"})["points"]) == ["garden"]
-    assert t.run("point_list", {"group": "attic"})[1] == "no points are named in attic."
+    said = t.run("point_list", {"group": "attic"})[1]
+    assert said == "no points are named in attic; there are outside things.", said
     assert "group" not in call(t, "point_set", {"name": "garden", "pin": 35})
     assert t.kit.points.name_of(35) == "garden" and t.kit.points.name_of(34) is None
     for name, value in (("unit", "x" * 9), ("scale", "1"), ("group", ""), ("offset", 1e9)):
