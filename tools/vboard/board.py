@@ -168,7 +168,7 @@ class VirtualBoard:
         entries = self.config.entries(self.device) if self.config else {}
         await asyncio.to_thread(flash.prepare, self.image, build, entries, self._micropython)
         board = self.config.board if self.config else "esp32"
-        self.hardware = Hardware(self.folder / "hw.mem", board)
+        self.hardware = Hardware(self.folder / "hw.mem", board, self._micropython.bits)
         self.hardware[layout.SIGNAL] = _EDGE
         self.hardware.set_text(layout.SSID, self._ap[0], 32)
         self.hardware.set_text(layout.PASSWORD, self._ap[1], 63)

@@ -67,6 +67,8 @@ STRIPS = 7328  # 4 x (GPIO + 1, 0, u16 bytes, 768 bytes as they came)
 STRIP_SIZE = 772
 STRIPS_N = 4
 STRIP_MAX = 768
+STAMPS = 10496  # 64 x STAMP_SIZE: when the chip last changed a pad's output register, as its C
+STAMP_SIZE = 16  # library's `timespec` of the host's clock (two longs)
 
 # -- in a pad
 MODE = 0  # MODE_*
