@@ -52,7 +52,7 @@ BAD = (
     (
         routine({"call": ["gpio_write", {"pin": "attic", "value": 1}]}),
         "do[0].call.args.pin: ",
-        "no point called 'attic'",
+        "no point or group called 'attic'",
     ),
     (routine({"call": ["gpio_write", {"pin": 6, "value": 1}]}), "do[0].call.args.pin: ", "flash"),
     (
