@@ -7,12 +7,15 @@ import sys
 
 def load(name):
     """The module `ganglion.<name>`."""
+    there = list(sys.modules)
     try:
         return __import__("ganglion." + name, None, None, (name,))
     except MemoryError:
-        # Half of it would stay, and every later call would find the heap so much smaller. What
-        # most of them bring along goes, too; whoever uses it has it.
-        drop(name, "tz", "civil")
+        # Half of it would stay, and what it had brought along: every later call would find the
+        # heap so much smaller.
+        for name in list(sys.modules):
+            if name not in there and name.startswith("ganglion."):
+                drop(name[9:])
         gc.collect()
         raise
 
