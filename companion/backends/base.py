@@ -63,6 +63,11 @@ class Request:
     """``time.monotonic()`` seconds after which nobody waits for the answer any more."""
     now: float
     """Unix seconds when the ask came in."""
+    persona: str = ""
+    """The manner that was chosen for this device, "" for none; perhaps one that is not known
+    here."""
+    wants_text: bool = False
+    """Only a text is wanted, for a routine: there are no tools, and calls would be an error."""
 
 
 @dataclass(frozen=True, slots=True)
