@@ -37,7 +37,7 @@ class Agent:
         self.beat = 0
         self.presence = Presence(tools.kit, link, boot, reset_cause, safe, specs)
         self.talks = Conversations(tools.kit.store)
-        self._asker = Asker(self)
+        self.asker = Asker(self)
         self._waiting = []  # (turn id, text, speaker, callback)
         self._work = asyncio.Event()
         self._outbox = Outbox(tools.kit.store, link)
@@ -76,7 +76,7 @@ class Agent:
         if not isinstance(msg, dict):
             return self._bad(leaf, "bad_message", "not an object")
         if leaf == "answer":
-            return self.presence.take_time(msg) or self._asker.take(msg)
+            return self.presence.take_time(msg) or self.asker.take(msg)
         if not good_id(msg.get("id")):
             return self._bad(leaf, "bad_message", "id must be 1 to 16 of A-Z a-z 0-9 _ -")
         problem = self._say_problem(msg) if leaf == "say" else self._do_problem(msg)
@@ -218,14 +218,14 @@ class Agent:
         self.link.publish("reply", out)
 
     async def _turn(self, tid, text, speaker, results):
-        """Appends to `results`; returns `(reply, error code, by, Turn to keep)`, None where none."""
+        """Appends to `results`; returns `(reply, error code, by, Turn to keep)`, or None there."""
         routine = self._phrase(text)
         if routine:
             results.append(self._call("routine_run", {"name": routine}))
             return results[-1][3], None, "chip", None
         turn = Turn(tid, text, self.talks.of(speaker))
         for n in range(1, _MAX_ROUNDS + 1):
-            answer = await self._asker.round(turn, n)
+            answer = await self.asker.round(turn, n)
             by = answer.get("by")
             if "err" in answer:
                 code, why = self._error_of(answer["err"])

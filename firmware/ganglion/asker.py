@@ -34,6 +34,7 @@ class Asker:
         self._agent = agent
         self._link = agent.link
         self._store = agent.talks.store
+        self.questions = {}  # id of a routine's ask -> its answer, None before (question.py)
         self._open = None  # id of the ask that waits for an answer
         self._answer = None
         self._answered = asyncio.Event()
@@ -42,10 +43,14 @@ class Asker:
     def take(self, msg):
         """An answer came. Only the ask that is open now is answered, and once."""
         aid = msg.get("id")
-        if aid is not None and aid == self._open:
+        if not isinstance(aid, str):
+            return
+        if aid == self._open:
             self._open = None
             self._answer = msg
             self._answered.set()
+        elif aid in self.questions:
+            self.questions[aid] = msg
 
     async def round(self, turn, n):
         """The answer to round `n`; a failure has `err`."""
@@ -101,6 +106,7 @@ class Asker:
             out.append(',"from":' + dumps(talk.speaker))
         if left < _DEADLINE_MS - 100:
             out.append(',"ms":%d' % left)
+        out.append(self.manner())
         token = self._token(turn.text)
         if token:
             out.append(',"mem":"%s"' % token)
@@ -124,6 +130,11 @@ class Asker:
         while not self._link.publish("ask", out) and ctx is None and talk.turns:
             # The oldest turns give way where the whole conversation does not fit.
             talk.turns.pop(0)
+
+    def manner(self):
+        """The persona as a field of an ask, where one was chosen."""
+        persona = self._store.get("c:persona")
+        return ',"persona":"%s"' % persona if persona else ""
 
     def _token(self, text):
         """The name of the facts that go with a text, None where there are none."""

@@ -57,7 +57,7 @@ _WHERE = (
     " gpio_write gpio_read gpio_read_all |"
     " point_set point_list point_delete |"
     " memory_set memory_get memory_list memory_delete |"
-    " get_time get_health get_diagnostics |"
+    " get_time get_health get_diagnostics persona_get persona_set persona_reset |"
     " get_version rename_device reboot |"
     " schedule_set schedule_list schedule_delete schedule_pause set_timezone set_place |"
     " rule_set rule_list rule_delete rule_pause |"
