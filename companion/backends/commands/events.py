@@ -37,8 +37,9 @@ _NO_NAME = (
         "changes of for from to when if or and but not any each every is has turn turns switch set "
         "toggle on off i it this that"
     )
-    | {word for form in _COMES for word in form}
+    | CONDITIONS
     | _BECOMES
+    | {word for form in _COMES for word in form}
 )
 
 
