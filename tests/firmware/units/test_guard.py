@@ -454,12 +454,12 @@ def test_what_a_driver_had_on_comes_back_as_no_level():
     assert t.run("servo_set", {"pin": 13, "degrees": 90})[0]["degrees"] > 85
     run(guard, clock, 2)
     assert t.kit.store.get("o:5") == t.kit.store.get("o:13") == 0
-    _, guard, clock = again(t)
+    again(t)
     assert machine.latch == {5: 0, 13: 0}, machine.latch
 
 
 def test_a_boot_ends_what_the_one_before_left():
-    t, guard, clock = setup()
+    t, guard, _ = setup()
     limit(t, pin=4, safe=1)
     limit(t, pin=5, safe=0)
     limit(t, pin=14, max_on_s=60)
