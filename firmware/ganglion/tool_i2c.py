@@ -84,6 +84,9 @@ def _transfer(bus, addr, out, n):
 def unhex(text):
     """Bytes of hex digits, spaces between them allowed."""
     try:
-        return binascii.unhexlify(text.replace(" ", ""))
+        data = binascii.unhexlify(text.replace(" ", ""))
     except ValueError:
-        raise ToolError("bad_args", "data must be hex, two digits a byte") from None
+        data = b""
+    if not data:
+        raise ToolError("bad_args", "data must be hex, two digits a byte and no 0x: 'd0 01'")
+    return data

@@ -91,7 +91,9 @@ def rgb(colour, brightness):
     else:
         words = _NAMES.split()
         if text not in words[::2]:
-            raise ToolError("bad_args", "colour must be #rrggbb or a name; I know no '%s'" % colour)
+            raise ToolError(
+                "bad_args", "colour must be #rrggbb or one of %s" % ", ".join(words[::2])
+            )
         text = words[words.index(text) + 1]
     try:
         parts = binascii.unhexlify(text)

@@ -145,9 +145,9 @@ def _check(kind, value):
             return None
         if isinstance(value, str) and 1 <= len(value.encode()) <= 24:
             return None
-        return "a pin number or a point's name"
+        return "a pin number (0 to 63) or a point's name"
     if kind == "gpio":
-        return None if type(value) is int and 0 <= value < 64 else "a pin number"
+        return None if type(value) is int and 0 <= value < 64 else "a pin number (0 to 63)"
     if kind == "level":
         if (type(value) is int and 0 <= value <= 1) or value == "toggle":
             return None
@@ -175,23 +175,21 @@ def check_args(line, args):
     """Raises `ToolError` unless `args` is what `line` describes: nothing missing, nothing more."""
     if not isinstance(args, dict):
         raise ToolError("bad_args", "arguments must be an object")
-    known = 0
+    names = " " + line.replace("?", "")
+    for name in args:
+        if ":" in name or " %s:" % name not in names:
+            raise ToolError("bad_args", "there is no argument '%s'" % name)
     for part in line.split():
         name, kind = part.split(":", 1)
         optional = name.endswith("?")
         if optional:
             name = name[:-1]
         if name in args:
-            known += 1
             want = _check(kind, args[name])
             if want:
                 raise ToolError("bad_args", "%s must be %s" % (name, want))
         elif not optional:
             raise ToolError("bad_args", "%s is missing" % name)
-    if known < len(args):
-        for name in args:
-            if " " + name + ":" not in " " + line.replace("?", ""):
-                raise ToolError("bad_args", "there is no argument '%s'" % name)
 
 
 def check_call(tool, args):

@@ -67,7 +67,10 @@ def _number(text, at, low, high):
         at += 1
     n = int(text[start:at]) if start < at < start + 4 else -1
     if not low <= n <= high:
-        raise ValueError("zone: '%s' needs a number %d to %d" % (text[start:], low, high))
+        example = "" if text[start:] else _EXAMPLE
+        raise ValueError(
+            "zone: '%s' needs a number %d to %d%s" % (text[start:] or text, low, high, example)
+        )
     return n, at
 
 

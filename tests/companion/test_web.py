@@ -68,7 +68,8 @@ async def test_say_do_and_devices(house: MakeHouse) -> None:
         }
         (kitchen,) = [e for e in (await http.get("/devices")).json() if e["device"] == "kitchen"]
         assert list(kitchen) == [
-            "device", "name", "online", "boot", "fw", "board", "heap", "up", "clock", "safe", "points",
+            "device", "name", "online", "boot", "fw", "board", "heap", "up", "clock", "safe",
+            "points",
         ]  # fmt: skip
         assert kitchen["points"]["lamp"]["level"] == 1
         turn = (await http.post("/devices/kitchen/say", json={"text": "turn on pin 5"})).json()

@@ -8,9 +8,11 @@ from companion.backends.base import Declined, ToolSpec
 from companion.backends.commands import CommandsBackend
 from tests.companion.commands.kit import HOUSE, TOOLS, ask, request
 from tools.build import FIRMWARE
+from tools.paths import ROOT
 from tools.specs import read
 
 FIRMWARE_TOOLS = tuple(ToolSpec(s.name, s.desc, s.wire()["args"], s.acts) for s in read(FIRMWARE))
+PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 GROUPS = ("lights", "garden things")
 
 
@@ -144,6 +146,18 @@ def test_groups(said: str, done: str) -> None:
 def test_what_of_groups_is_declined(said: str, why: str) -> None:
     answer = calls(said)
     assert answer.startswith("declined: ") and why in answer, answer
+
+
+def examples() -> list[tuple[str, str]]:
+    """The rows of the page's table of these."""
+    table = PAGE.split("| said to it | called |", 1)[1].split("\n\n", 1)[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines()[2:]]
+    return [(said.strip(), done.strip(" `")) for said, done in rows]
+
+
+@pytest.mark.parametrize(("said", "done"), examples(), ids=[said for said, _ in examples()])
+def test_the_page(said: str, done: str) -> None:
+    assert calls(said).startswith(done) if done == "declined" else calls(said) == done
 
 
 def test_without_a_group_the_names_decide() -> None:

@@ -440,6 +440,77 @@ def test_boot_puts_outputs_where_they_belong():
     assert t.kit.store.get("o:5") == 1
 
 
+def test_what_a_driver_had_on_comes_back_as_no_level():
+    t, guard, clock = setup()
+    limit(t, pin=5, restore="last", safe=0)
+    limit(t, pin=13, restore="last")
+    for pin in (5, 13):
+        assert write(t, pin, 1) == {"level": 1}
+    run(guard, clock, 1)
+    assert t.kit.store.get("o:5") == t.kit.store.get("o:13") == 1
+    # Now dimmed, and a servo: neither is a level that could be set at boot.
+    assert t.run("pwm_set", {"pin": 5, "freq": 1000, "duty": 20})[0]["duty"] == 20
+    guard.free(13)
+    assert t.run("servo_set", {"pin": 13, "degrees": 90})[0]["degrees"] > 85
+    run(guard, clock, 2)
+    assert t.kit.store.get("o:5") == t.kit.store.get("o:13") == 0
+    again(t)
+    assert machine.latch == {5: 0, 13: 0}, machine.latch
+
+
+def test_a_boot_ends_what_the_one_before_left():
+    t, guard, _ = setup()
+    limit(t, pin=4, safe=1)
+    limit(t, pin=5, safe=0)
+    limit(t, pin=14, max_on_s=60)
+    # A restart without a loss of power: pads as they were, PWM running.
+    machine.latch.update({5: 1, 13: 1, 14: 1})
+    for pin in (4, 15, 16):
+        machine.PWM(machine.Pin(pin), freq=1000, duty_u16=30000)
+    guard = Guard(t.kit.guard.board)
+    guard_set.boot(guard, t.kit.store, True)
+    assert machine.latch == {4: 1, 5: 0} and not machine.pwms, (machine.latch, machine.pwms)
+    assert guard.in_use() == [4, 5] and not guard.uses
+
+
+def test_a_safe_level_ends_pwm_and_servos():
+    t, guard, clock = setup()
+    limit(t, pin=4, safe=1, link_loss_s=5)
+    limit(t, pin=5, safe=0, link_loss_s=5)
+    limit(t, pin=13, link_loss_s=5)
+
+    def start():
+        for pin, duty in ((4, 30), (5, 50)):
+            assert t.run("pwm_set", {"pin": pin, "freq": 1000, "duty": duty})[0]["duty"] == duty
+        assert t.run("servo_set", {"pin": 13, "degrees": 10})[0]["degrees"] < 15
+        assert sorted(machine.pwms) == [4, 5, 13]
+
+    def safe():
+        assert not machine.pwms and not guard.uses
+        return [machine.latch[pin] for pin in (4, 5, 13)] == [1, 0, 0]
+
+    start()
+    told = run(guard, clock, 6, True)
+    assert len(told) == 3 and safe(), told
+    start()
+    guard.safe()  # as when a task of the agent dies
+    assert safe()
+    start()
+    for pin in (4, 5, 13):
+        assert t.run("pwm_stop", {"pin": pin})[0]["level"] == (pin == 4)
+
+
+def test_pwm_of_an_output_that_is_off_at_1():
+    t, guard, clock = setup()
+    limit(t, pin=5, safe=1, max_on_s=5)
+    # All of the time at 1 is off, all of it at 0 is on.
+    t.run("pwm_set", {"pin": 5, "freq": 1000, "duty": 100})
+    assert not run(guard, clock, 8) and guard.uses[5] == "pwm"
+    t.run("pwm_set", {"pin": 5, "freq": 1000, "duty": 0})
+    assert run(guard, clock, 5) == [(5, "pin 5 was on for as long as it may be")]
+    assert machine.latch[5] == 1 and not machine.pwms
+
+
 def test_both_of_an_interlock_never_come_back():
     t, guard, clock = setup()
     limit(t, pin=5, restore="last")

@@ -47,7 +47,7 @@ def test_colours():
 def test_hex():
     unhex = tools.load("i2c").unhex
     assert unhex("00fF 10") == b"\x00\xff\x10"
-    for text in ("0", "0g", "0x10", "-1", "ä0"):
+    for text in ("0", "0g", "0x10", "-1", "ä0", " "):
         refused("bad_args", "data must be hex", unhex, text)
     tools.drop("i2c")
 

@@ -20,6 +20,8 @@ class Pin:
 
     def __init__(self, n, mode=-1, pull=-1, value=None):
         self.n = n
+        if mode != -1:
+            pwms.pop(n, None)  # a mode takes the pad from PWM, as on the chip
         if mode in (Pin.OUT, Pin.OPEN_DRAIN):
             writes.append((n, value))
             latch[n] = value
