@@ -2,8 +2,7 @@
 
 from micropython import const
 
-from . import lazy
-from .tools import ToolError, check_call
+from .tools import ToolError, check_call, warned
 
 _PREFIX = "r:"
 _MAX_RULES = const(32)
@@ -47,14 +46,7 @@ def call(kit, tool, args):
     kit.engine("rules").changed(name)
     state = "paused" if args["paused"] else "on"
     receipt = {"name": name, "state": state, "say": "the rule %s is %s" % (name, state)}
-    return receipt if args["paused"] else _warned(kit, name, receipt)
-
-
-def _warned(kit, name, receipt):
-    try:
-        return lazy.load("deeds").warn(kit, _PREFIX + name, receipt)
-    finally:
-        lazy.drop("deeds")
+    return receipt if args["paused"] else warned(kit, _PREFIX + name, receipt)
 
 
 def _set(kit, args):
@@ -88,10 +80,11 @@ def _set(kit, args):
         record["cool"] = args["cool_s"]
     if "hours" in args:
         record["hours"] = _hours(args["hours"])
+    engine = kit.engine("rules")  # before anything is kept: it may find no room
     store.set(_PREFIX + name, record)
-    kit.engine("rules").changed(name)
+    engine.changed(name)
     receipt = {"name": name, "rule": store.get(_PREFIX + name), "say": _said(name, record)}
-    return _warned(kit, name, receipt)
+    return warned(kit, _PREFIX + name, receipt)
 
 
 def _source(kit, args, record):

@@ -1,9 +1,11 @@
 """Schedules: set, list, delete, pause; and what they depend on, the time zone and the place."""
 
+import gc
+
 from micropython import const
 
 from . import clock, lazy
-from .tools import ToolError, check_call
+from .tools import ToolError, check_call, warned
 
 _PREFIX = "s:"
 _MAX_SCHEDULES = const(32)
@@ -67,20 +69,23 @@ def _set(kit, args):
         raise ToolError("bad_args", "a schedule cannot run %s" % args["tool"])
     check_call(args["tool"], args["args"])
     now = clock.now()
-    when = lazy.load("when")
+    # What stays comes before what goes, and before anything is kept: it may find no room.
+    engine = kit.engine("schedule")
+    form = lazy.load("when_form")
+    part = "when"
     try:
-        zone, place = when.settings(store)
-        rule = when.parse(args["when"], zone, now)
-        if rule[0] == "sun" and place is None:
+        rule = form.parse(args["when"], store, now)
+        if rule[0] == "sun" and store.get("c:place") is None:
             raise ValueError("I do not know where I am: say it as 'I live at 52.5, 13.4'")
         until = 0
+        part = "until"
         if "until" in args:
-            until = when.parse("at " + args["until"], zone, now)[1]
+            until = form.parse("at " + args["until"], store, now)[1]
     except ValueError as e:
-        raise ToolError("bad_args", "when: %s" % e.args[0]) from None
+        raise ToolError("bad_args", "%s: %s" % (part, e.args[0])) from None
     finally:
-        lazy.drop("when")
-        lazy.drop("tz", "civil")
+        lazy.drop("when_form", "cron", "civil", "tz")
+        form = None
     store.set(
         _PREFIX + name,
         {
@@ -95,12 +100,21 @@ def _set(kit, args):
             "last": now or 0,
         },
     )
-    kit.engine("schedule").changed(name)
+    engine.changed(name)
     return _told(kit, name, store.get(_PREFIX + name))
 
 
+def _due(kit, name, record):
+    """When it runs next, as far as that can be known."""
+    try:
+        return None if record["off"] else kit.engine("schedule").due(name)
+    except MemoryError:
+        gc.collect()  # it is set all the same, and the engine tries again
+        return None
+
+
 def _told(kit, name, record):
-    due = None if record["off"] else kit.engine("schedule").due(name)
+    due = _due(kit, name, record)
     receipt = {"name": name, "when": record["text"], "do": record["do"]}
     if record["off"]:
         receipt["paused"] = True
@@ -110,12 +124,7 @@ def _told(kit, name, record):
     else:
         receipt["next"] = clock.iso(due)
         receipt["say"] = "%s is set, next at %s" % (name, _local(kit.store, due))
-    if not record["off"]:
-        try:
-            lazy.load("deeds").warn(kit, _PREFIX + name, receipt)
-        finally:
-            lazy.drop("deeds")
-    return receipt
+    return receipt if record["off"] else warned(kit, _PREFIX + name, receipt)
 
 
 def _list(kit):
@@ -123,7 +132,7 @@ def _list(kit):
     said = []
     for name in kit.store.keys(_PREFIX):
         record = kit.store.get(_PREFIX + name)
-        due = None if record["off"] else kit.engine("schedule").due(name)
+        due = _due(kit, name, record)
         row = [name, record["text"], record["do"][0]]
         row.append("paused" if record["off"] else due and clock.iso(due))
         rows.append(row)

@@ -204,6 +204,18 @@ def check_call(tool, args):
         drop(family)
 
 
+def warned(kit, key, receipt):
+    """`receipt` of a rule or schedule, with whom it gets in the way of."""
+    try:
+        return lazy.load("deeds").warn(kit, key, receipt)
+    except MemoryError:
+        gc.collect()
+        receipt["conflicts"] = ["not looked for: not enough memory"]
+        return receipt
+    finally:
+        lazy.drop("deeds", "cron", "tz", "civil")
+
+
 class Tools:
     def __init__(self, kit):
         self.kit = kit
