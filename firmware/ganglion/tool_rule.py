@@ -2,7 +2,8 @@
 
 from micropython import const
 
-from .tools import ToolError, check_call, warned
+from . import lazy
+from .tools import ToolError, check_call, page, warned
 
 _PREFIX = "r:"
 _MAX_RULES = const(32)
@@ -21,7 +22,7 @@ SPECS = (
         True,
         "",
     ),
-    ("rule_list", "List all rules.", "", False, ""),
+    ("rule_list", "List rules, 16 at once.", "after?:str24", False, ""),
     ("rule_delete", "Forget a rule.", "name:str24", True, "I forgot the rule {name}"),
     ("rule_pause", "Pause a rule, or go on.", "name:str24 paused:bool", True, ""),
 )
@@ -32,7 +33,7 @@ def call(kit, tool, args):
     if tool == "rule_set":
         return _set(kit, args)
     if tool == "rule_list":
-        return _list(store)
+        return _list(store, args.get("after", ""))
     name = args["name"].lower()
     record = store.get(_PREFIX + name)
     if record is None:
@@ -150,14 +151,25 @@ def _said(name, record):
         condition += " and %s" % record["to"]
     if "for" in record:
         condition += " for %s s" % record["for"]
-    return "%s: when %s %s, I run %s" % (name, what, condition, record["do"][0])
+    try:
+        does = lazy.load("wording").words(record["do"])
+    finally:
+        lazy.drop("wording")
+    return "%s: when %s %s, I %s" % (name, what, condition, does)
 
 
-def _list(store):
+def _list(store, after):
     rows = []
     said = []
-    for name in store.keys(_PREFIX):
+
+    def add(name):
         record = store.get(_PREFIX + name)
         rows.append([name, record["is"], record["do"][0], "paused" if record["off"] else "on"])
         said.append(_said(name, record) + (" (paused)" if record["off"] else ""))
-    return {"rules": rows, "say": "; ".join(said) or "There are no rules"}
+
+    receipt = {"rules": rows}
+    page(store, _PREFIX, after, receipt, add)
+    if "say" in receipt:
+        said.append(receipt["say"])
+    receipt["say"] = "; ".join(said) or "There are no rules"
+    return receipt

@@ -5,7 +5,7 @@ import gc
 from micropython import const
 
 from . import clock, lazy
-from .tools import ToolError, check_call, warned
+from .tools import ToolError, check_call, page, warned
 
 _PREFIX = "s:"
 _MAX_SCHEDULES = const(32)
@@ -21,7 +21,7 @@ SPECS = (
         True,
         "",
     ),
-    ("schedule_list", "List all schedules.", "", False, ""),
+    ("schedule_list", "List schedules, 16 at once.", "after?:str24", False, ""),
     ("schedule_delete", "Forget a schedule.", "name:str24", True, "I forgot the schedule {name}"),
     ("schedule_pause", "Pause a schedule, or go on.", "name:str24 paused:bool", True, ""),
     ("set_timezone", "Set the time zone, as a POSIX TZ.", "tz:str64", True, "It is now {local}"),
@@ -34,7 +34,7 @@ def call(kit, tool, args):
     if tool == "schedule_set":
         return _set(kit, args)
     if tool == "schedule_list":
-        return _list(kit)
+        return _list(kit, args.get("after", ""))
     if tool == "set_timezone":
         return _timezone(kit, args["tz"])
     if tool == "set_place":
@@ -127,17 +127,29 @@ def _told(kit, name, record):
     return receipt if record["off"] else warned(kit, _PREFIX + name, receipt)
 
 
-def _list(kit):
+def _list(kit, after):
     rows = []
     said = []
-    for name in kit.store.keys(_PREFIX):
+
+    def add(name):
         record = kit.store.get(_PREFIX + name)
         due = _due(kit, name, record)
         row = [name, record["text"], record["do"][0]]
         row.append("paused" if record["off"] else due and clock.iso(due))
         rows.append(row)
-        said.append("%s: %s, %s" % (name, record["text"], record["do"][0]))
-    return {"schedules": rows, "say": "; ".join(said) or "Nothing is scheduled"}
+        try:
+            does = lazy.load("wording").words(record["do"])
+        finally:
+            lazy.drop("wording")
+        paused = " (paused)" if record["off"] else ""
+        said.append("%s: %s, I %s%s" % (name, record["text"], does, paused))
+
+    receipt = {"schedules": rows}
+    page(kit.store, _PREFIX, after, receipt, add)
+    if "say" in receipt:
+        said.append(receipt["say"])
+    receipt["say"] = "; ".join(said) or "Nothing is scheduled"
+    return receipt
 
 
 def _timezone(kit, text):

@@ -25,6 +25,8 @@ Only the GPIO family stays in the heap. The others are loaded for a call and dro
 import asyncio
 import gc
 
+from micropython import const
+
 from . import lazy
 from .guard import Refused
 from .store import StoreFull
@@ -49,6 +51,8 @@ FAMILIES = (
 )
 
 _STAYS = "gpio"
+_PAGE = const(16)
+_LIST_ROOM = const(5000)
 # The tools of each family, in the same order; a test holds it against the families' SPECS. One
 # string, because a row more in it costs its letters and no object.
 _WHERE = (
@@ -202,6 +206,25 @@ def check_call(tool, args):
                 check_args(spec[2], args)
     finally:
         drop(family)
+
+
+def page(store, prefix, after, receipt, add):
+    """Some names of a listing, which as a whole would be more than a message and more than the
+    heap: `add(name)` for those after `after`. What is left is told in `receipt`."""
+    n = 0
+    for name in store.keys(prefix):
+        if name <= after:
+            continue
+        if n % 4 == 0:
+            gc.collect()
+        if n >= _PAGE or (n >= 4 and n % 4 == 0 and gc.mem_free() < _LIST_ROOM):
+            receipt["more"] = receipt.get("more", 0) + 1
+            continue
+        n += 1
+        add(name)
+        last = name
+    if "more" in receipt:
+        receipt["say"] = "%d more, after %s" % (receipt["more"], last)
 
 
 def warned(kit, key, receipt):
