@@ -63,19 +63,19 @@ def _row(engine, table, i, name, now, due_before, ran):
 
 def _by_clock(engine, name, record, now, after, planning):
     rule = record["when"]
-    due = lazy.load("due")
-    zone, place = due.settings(engine.store)
+    when = lazy.load("when")
+    zone, place = when.settings(engine.store)
     if planning and record["miss"] != "skip":
-        missed = due.following(rule, zone, place, record["last"])
+        missed = when.following(rule, zone, place, record["last"])
         if missed is not None and missed <= now:
             window = max(record["last"], now - record["late"] * 60 - 1)
-            recent = due.following(rule, zone, place, window)
+            recent = when.following(rule, zone, place, window)
             if record["miss"] == "late" and recent is not None and recent <= now:
                 return recent, _LATE
             engine.event("missed", {"by": name, "due": missed})
             record["last"] = now
             engine.store.set(_PREFIX + name, record)
-    due = due.following(rule, zone, place, after)
+    due = when.following(rule, zone, place, after)
     if due is None and rule[0] == "once":
         if planning and record["miss"] == "skip":
             engine.event("missed", {"by": name, "due": rule[1]})

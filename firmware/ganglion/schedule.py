@@ -169,7 +169,7 @@ class Schedules:
             lazy.load("plan").plan(self, clock.now(), i, name, due)
             self._stale = stale and name is not None
         finally:
-            lazy.drop("plan", "due", "tz", "civil")
+            lazy.drop("plan", "when", "tz", "civil")
 
     def _name(self, key):
         for name in self.store.keys(_PREFIX):

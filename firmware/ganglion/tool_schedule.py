@@ -1,12 +1,11 @@
 """Schedules: set, list, delete, pause; and what they depend on, the time zone and the place."""
 
-from micropython import const
+import gc
 
 from . import clock, lazy
-from .tools import ToolError, check_call
+from .tools import ToolError
 
 _PREFIX = "s:"
-_MAX_SCHEDULES = const(32)
 
 SPECS = (
     (
@@ -19,7 +18,7 @@ SPECS = (
         True,
         "",
     ),
-    ("schedule_list", "List all schedules.", "", False, ""),
+    ("schedule_list", "List schedules, 16 at once.", "after?:str24", False, ""),
     ("schedule_delete", "Forget a schedule.", "name:str24", True, "I forgot the schedule {name}"),
     ("schedule_pause", "Pause a schedule, or go on.", "name:str24 paused:bool", True, ""),
     ("set_timezone", "Set the time zone, as a POSIX TZ.", "tz:str64", True, "It is now {local}"),
@@ -30,9 +29,13 @@ SPECS = (
 def call(kit, tool, args):
     store = kit.store
     if tool == "schedule_set":
-        return _set(kit, args)
+        try:
+            name = lazy.load("schedule_form").keep(kit, args)
+        finally:
+            lazy.drop("schedule_form")
+        return _told(kit, name, store.get(_PREFIX + name))
     if tool == "schedule_list":
-        return _list(kit)
+        return _list(kit, args.get("after", ""))
     if tool == "set_timezone":
         return _timezone(kit, args["tz"])
     if tool == "set_place":
@@ -56,57 +59,17 @@ def call(kit, tool, args):
     return _told(kit, name, store.get(_PREFIX + name))
 
 
-def _set(kit, args):
-    store = kit.store
-    name = " ".join(args["name"].lower().split())
-    if not name:
-        raise ToolError("bad_args", "the name is empty")
-    if store.get(_PREFIX + name) is None and store.count(_PREFIX) >= _MAX_SCHEDULES:
-        raise ToolError("full", "there are %d schedules already; delete one" % _MAX_SCHEDULES)
-    if args["tool"].startswith(("schedule_", "set_")):
-        raise ToolError("bad_args", "a schedule cannot run %s" % args["tool"])
-    check_call(args["tool"], args["args"])
-    now = clock.now()
-    rule, until = _rule(store, args, now)
-    store.set(
-        _PREFIX + name,
-        {
-            "when": rule,
-            "text": args["when"],
-            "do": [args["tool"], args["args"]],
-            "miss": args.get("miss", "skip"),
-            "late": args.get("late_min", 60),
-            "until": until,
-            "left": args.get("runs", -1),
-            "off": 0,
-            "last": now or 0,
-        },
-    )
-    kit.engine("schedule").changed(name)
-    return _told(kit, name, store.get(_PREFIX + name))
-
-
-def _rule(store, args, now):
-    """`when` and `until` of the arguments. A function, so that what it loads is gone after it."""
+def _due(kit, name, record):
+    """When it runs next, as far as that can be known."""
     try:
-        when = lazy.load("when")
-        place = store.get("c:place")
-        zone = when.tz.parse(store.get("c:tz", "UTC0"))
-        rule = when.parse(args["when"], zone, now)
-        if rule[0] == "sun" and place is None:
-            raise ValueError("I do not know where I am: say it as 'I live at 52.5, 13.4'")
-        until = 0
-        if "until" in args:
-            until = when.parse("at " + args["until"], zone, now)[1]
-        return rule, until
-    except ValueError as e:
-        raise ToolError("bad_args", "when: %s" % e.args[0]) from None
-    finally:
-        lazy.drop("when", "tz", "civil")
+        return None if record["off"] else kit.engine("schedule").due(name)
+    except MemoryError:
+        gc.collect()  # it is set all the same, and the engine tries again
+        return None
 
 
 def _told(kit, name, record):
-    due = None if record["off"] else kit.engine("schedule").due(name)
+    due = _due(kit, name, record)
     receipt = {"name": name, "when": record["text"], "do": record["do"]}
     if record["off"]:
         receipt["paused"] = True
@@ -116,25 +79,38 @@ def _told(kit, name, record):
     else:
         receipt["next"] = clock.iso(due)
         receipt["say"] = "%s is set, next at %s" % (name, _local(kit.store, due))
-    if not record["off"]:
-        try:
-            lazy.load("deeds").warn(kit, _PREFIX + name, receipt)
-        finally:
-            lazy.drop("deeds")
-    return receipt
+    if record["off"]:
+        return receipt
+    try:
+        return lazy.load("wording").warned(kit, _PREFIX + name, receipt)
+    finally:
+        lazy.drop("wording")
 
 
-def _list(kit):
+def _list(kit, after):
     rows = []
     said = []
-    for name in kit.store.keys(_PREFIX):
+
+    def add(name):
         record = kit.store.get(_PREFIX + name)
-        due = None if record["off"] else kit.engine("schedule").due(name)
+        due = _due(kit, name, record)
         row = [name, record["text"], record["do"][0]]
         row.append("paused" if record["off"] else due and clock.iso(due))
         rows.append(row)
-        said.append("%s: %s, %s" % (name, record["text"], record["do"][0]))
-    return {"schedules": rows, "say": "; ".join(said) or "Nothing is scheduled"}
+        does = wording.words(record["do"])
+        paused = " (paused)" if record["off"] else ""
+        said.append("%s: %s, I %s%s" % (name, record["text"], does, paused))
+
+    receipt = {"schedules": rows}
+    try:
+        wording = lazy.load("wording")
+        wording.page(kit.store, _PREFIX, after, receipt, add)
+    finally:
+        lazy.drop("wording")
+    if "say" in receipt:
+        said.append(receipt["say"])
+    receipt["say"] = "; ".join(said) or "Nothing is scheduled"
+    return receipt
 
 
 def _timezone(kit, text):

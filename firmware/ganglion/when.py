@@ -1,11 +1,4 @@
-"""What a schedule's `when` means: text → a rule in plain lists. When that is due, `due.py` knows.
-
-    0 7 * * mon-fri          five-field cron, local time
-    every 30 s | 5 min | 2 h monotonic, needs no clock
-    every 2 h from 06:00     by the clock, counted anew each day from then
-    in 10 min                once
-    at 07:30 | at 2026-12-24 18:00
-    sunrise | sunset -30 min of the place that is set
+"""When a schedule is due: a rule → its next time. when_form.py makes rules of text.
 
 Rules are `["cron", text]`, `["every", seconds, minute of the day or None]`, `["once", unix]` and
 `["sun", "rise" or "set", minutes]`, so that JSON holds them. Times are Unix seconds.
@@ -16,99 +9,86 @@ from micropython import const
 from . import lazy, tz
 
 _DAY_S = const(86400)
-_LONGEST_EVERY_S = const(604800)
-_UNITS = (("s", "sec", "second", 1), ("min", "m", "minute", 60), ("h", "hour", "hours", 3600))
+_EVERY_HOUR = const(0xFFFFFF)
+_HOUR_AND_MORE_S = const(3660)
+_SUN_DAYS = const(370)  # beyond the polar circles the sun may not rise for months
 
 
-def parse(text, zone, now):
-    """The rule of `text`. `now` is None while the time is not known. Raises ValueError."""
-    words = text.lower().split()
-    if not words:
-        raise ValueError("when is empty")
-    first = words[0]
-    if first == "every":
-        return _every(words[1:])
-    if first == "in":
-        return ["once", _known(now) + _seconds(words[1:], "in")]
-    if first == "at":
-        return ["once", _at(words[1:], zone, _known(now))]
-    if first[:6] in ("sunris", "sunset"):
-        return _sun(text.lower().strip())
+def following(rule, zone, place, after):
+    """The first time after `after` at which the rule is due; None when there is none.
+
+    Not for `every` without an anchor, which knows no clock.
+    """
+    kind = rule[0]
+    if kind == "once":
+        return rule[1] if rule[1] > after else None
+    if kind == "cron":
+        return _following_cron(rule[1], zone, after)
+    if kind == "sun":
+        return _following_sun(rule, zone, place, after)
+    base = _anchor(zone, after, rule[2])
+    due = base + ((after - base) // rule[1] + 1) * rule[1]
+    return min(due, _anchor(zone, base + _DAY_S + 43200, rule[2]))
+
+
+def _anchor(zone, unix, minute):
+    """The latest `minute` of a local day that is not after `unix`."""
+    for back in (0, 1):
+        y, mo, d = tz.local(zone, unix - back * _DAY_S)[:3]
+        at = tz.unix(zone, y, mo, d, minute // 60, minute % 60)
+        if at <= unix:
+            return at
+    return at
+
+
+def _following_cron(text, zone, after):
+    cron = lazy.load("cron")
     try:
-        lazy.load("cron").parse(text)
+        masks = cron.parse(text)
+        each_hour = masks[1] == _EVERY_HOUR
+        local = tz.local(zone, after)[:5]
+        again = False
+        while True:
+            local = cron.after(masks, local)
+            if local is None:
+                return None
+            due = tz.unix(zone, *local)
+            if due <= after:
+                again = True  # that was the first pass of an hour that comes twice
+            elif not each_hour or masks[0] >> tz.local(zone, due)[4] & 1:
+                break  # else it fell into the hour that is left out in spring
     finally:
         lazy.drop("cron", "civil")
-    return ["cron", " ".join(words)]
+    if each_hour and (again or tz.offset(zone, after)[0] != tz.offset(zone, due)[0]):
+        # What runs each hour runs in both passes; a line that names its hours in the first only.
+        at = after // 60 * 60 + 60
+        while at < due and at <= after + _HOUR_AND_MORE_S:
+            if masks[0] >> tz.local(zone, at)[4] & 1:
+                return at
+            at += 60
+    return due
 
 
-def _known(now):
-    if now is None:
-        raise ValueError("I do not know the time yet")
-    return now
-
-
-def _seconds(words, what):
-    """`30 s`, `5min`, `2 hours` in seconds."""
-    text = "".join(words)
-    n = 0
-    while n < len(text) and text[n].isdigit():
-        n += 1
-    unit = text[n:]
-    for names in _UNITS:
-        if n and (unit in names[:3] or unit.rstrip("s") in names[:3]):
-            seconds = int(text[:n]) * names[3]
-            if 1 <= seconds <= _LONGEST_EVERY_S:
-                return seconds
-            raise ValueError("%s takes 1 s to 7 days" % what)
-    raise ValueError("'%s %s': say a number and s, min or h" % (what, " ".join(words)))
-
-
-def _clock(text):
-    """`07:30` as a minute of the day."""
-    h, colon, m = text.partition(":")
-    if colon and h.isdigit() and m.isdigit() and len(m) == 2 and int(h) < 24 and int(m) < 60:
-        return int(h) * 60 + int(m)
-    raise ValueError("'%s' is no time of day, as 07:30" % text)
-
-
-def _every(words):
-    if "from" in words:
-        at = words.index("from")
-        return ["every", _seconds(words[:at], "every"), _clock(" ".join(words[at + 1 :]))]
-    return ["every", _seconds(words, "every"), None]
-
-
-def _at(words, zone, now):
-    if len(words) == 1:
-        minute = _clock(words[0])
-        y, mo, d = tz.local(zone, now)[:3]
-        unix = tz.unix(zone, y, mo, d, minute // 60, minute % 60)
-        if unix <= now:
-            y, mo, d = tz.local(zone, now + _DAY_S)[:3]
-            unix = tz.unix(zone, y, mo, d, minute // 60, minute % 60)
-        return unix
+def _following_sun(rule, zone, place, after):
+    if place is None:
+        return None
+    sun = lazy.load("sun")
     try:
-        y, mo, d = [int(part) for part in words[0].split("-")]
-    except ValueError:
-        raise ValueError("'%s' is no date, as 2026-12-24" % words[0]) from None
-    minute = _clock(words[1])
-    if not (2026 <= y < 2100 and 1 <= mo <= 12 and 1 <= d <= 31):
-        raise ValueError("'%s' is no date, as 2026-12-24" % words[0])
-    unix = tz.unix(zone, y, mo, d, minute // 60, minute % 60)
-    if unix <= now:
-        raise ValueError("that is past")
-    return unix
+        # The local noon of each day, so that the day is the one people mean.
+        y, mo, d = tz.local(zone, after - _DAY_S)[:3]
+        noon = tz.unix(zone, y, mo, d, 12, 0)
+        for _ in range(_SUN_DAYS):
+            y, mo, d = tz.local(zone, noon)[:3]
+            at = sun.times(y, mo, d, place[0], place[1])[0 if rule[1] == "rise" else 1]
+            if at is not None and at + rule[2] * 60 > after:
+                return at + rule[2] * 60
+            noon += _DAY_S
+        return None
+    finally:
+        lazy.drop("sun", "civil")
 
 
-def _sun(text):
-    which = "rise" if text.startswith("sunrise") else "set"
-    rest = text[7 if which == "rise" else 6 :].replace(" ", "")
-    if not rest:
-        return ["sun", which, 0]
-    sign = {"+": 1, "-": -1}.get(rest[0])
-    if sign is None:
-        raise ValueError("say sun%s, or sun%s +30 min" % (which, which))
-    seconds = _seconds([rest[1:]], "sun" + which)
-    if seconds > 43200:
-        raise ValueError("at most 12 hours before or after the sun")
-    return ["sun", which, sign * seconds // 60]
+def settings(store):
+    """`(zone, place)`: a parsed POSIX TZ, and (latitude, longitude) or None."""
+    place = store.get("c:place")
+    return tz.parse(store.get("c:tz", "UTC0")), place and tuple(place)

@@ -133,6 +133,24 @@ def test_devices(home: Path, device: Device) -> None:
     assert next(row for row in rows if row["device"] == "kitchen")["online"] is True
 
 
+def test_senders_of_events(home: Path) -> None:
+    made = ganglion("sender", "bell", "--device", "kitchen", "--event", "doorbell", home=home)
+    shown = dict(line.split() for line in made.stdout.splitlines())
+    assert made.returncode == 0 and shown["user"] == "@bell" and len(shown["secret"]) == 32
+    assert shown["topic"] == "gn/kitchen/down/event/doorbell"
+    again = ganglion("sender", "bell", home=home)
+    fails(again, 1, "bell", "known")
+    renewed = json.loads(ganglion("sender", "--json", "--renew", "bell", home=home).stdout)
+    assert renewed["topics"] == ["gn/+/down/event/+"] and renewed["secret"] != shown["secret"]
+    assert ganglion("sender", home=home).stdout == "bell: gn/+/down/event/+\n"
+    fails(ganglion("sender", "Bell", home=home), 1, "Bell", "a-z")
+    fails(ganglion("sender", "x", "--event", "a/b", home=home), 1, "a/b")
+    fails(ganglion("sender", "--remove", home=home), 2, "NAME")
+    assert ganglion("sender", "--remove", "bell", home=home).returncode == 0
+    fails(ganglion("sender", "--remove", "bell", home=home), 1, "bell")
+    assert json.loads(ganglion("sender", "--json", home=home).stdout) == []
+
+
 def test_say_answered(home: Path, device: Device) -> None:
     device.replies["turn on pin 5"] = {
         "text": "pin 5 is on.",

@@ -378,6 +378,18 @@ def test_pause_list_and_delete():
     assert w.run(1) == []
 
 
+def test_a_long_list_comes_in_parts():
+    w = World()
+    for n in range(20):
+        w.set(name="n%02d" % n, read=4, **{"is": "on"})
+    first, say, _ = tools.Tools(w.kit).run("rule_list", {})
+    assert len(first["rules"]) == 16 and first["more"] == 4, first
+    assert say.startswith("n00: when pin 4 is on, I turn pin 5 on; "), say
+    assert say.endswith("; 4 more, after n15."), say
+    rest = w.do("rule_list", after="n15")
+    assert [row[0] for row in rest["rules"]] == ["n16", "n17", "n18", "n19"] and "more" not in rest
+
+
 def test_it_survives_a_reboot():
     w = World()
     w.set(read=4, **{"is": "on"})
