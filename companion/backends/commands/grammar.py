@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from companion.backends.base import Call, Declined
-from companion.backends.commands import facts, memory, plan_intents, planned
+from companion.backends.commands import facts, manner, memory, plan_intents, planned
 from companion.backends.commands import vocabulary as voc
 from companion.backends.commands.handlers import ACTING, HANDLERS
 from companion.backends.commands.intents import (
@@ -81,7 +81,7 @@ class Grammar:
         if len(tokens) > _MOST_TOKENS:
             raise Declined("that is too long for me: say it shorter")
         sentence = Sentence(text, tokens, self.lexicon, known, tools=tools)
-        if planned.settle(sentence, self._planning):
+        if manner.settle(sentence) or planned.settle(sentence, self._planning):
             return tuple(sentence.calls)
         try:
             if not self._remembered_at_end(sentence):
