@@ -390,4 +390,4 @@ async def test_a_text_is_asked_for_without_tools(
     (body,) = upstream.requests
     assert "tools" not in body
     system = body["messages"][0]["content"]
-    assert "180 characters" in system and '"lamp"' in system and "Call every tool" not in system
+    assert "for a routine" in system and '"lamp"' in system and "Call every tool" not in system

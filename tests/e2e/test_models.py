@@ -132,17 +132,17 @@ def test_facts_that_do_not_all_fit_are_chosen_for_what_is_said(fresh) -> None:
         for n in range(20):
             board.do("memory_set", {"key": f"filler {n}", "value": f"{n}" + "." * 170})
         upstream.script([{"text": "ok"}] * 4)
-        assert system.say("tell me a story about the greenhouse")["answered"]
+        assert system.say("compose a poem for the greenhouse")["answered"]
         told = asked_text(upstream)
         assert "is called Ann" in told and "like mornings" in told
         assert "filler 19" in told and "filler 0" not in told
         # The same facts are known to the companion by their token from then on.
         before = len(system.tap.of("answer"))
-        assert system.say("another story about that greenhouse")["answered"]
+        assert system.say("compose another poem for that greenhouse")["answered"]
         assert not any("resend" in a for a in system.tap.of("answer")[before:])
         # A selection that names other facts is not mistaken for it.
         board.do("memory_set", {"key": "greenhouse", "value": "its plants like evenings"})
-        assert system.say("tell me again about the greenhouse")["answered"]
+        assert system.say("compose a longer poem for the greenhouse")["answered"]
         assert "like evenings" in asked_text(upstream)
 
 
