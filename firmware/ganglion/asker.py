@@ -6,7 +6,7 @@ import time
 from micropython import const
 
 from . import lazy
-from .talk import dumps
+from .talk import calls_text, dumps
 
 _DEADLINE_MS = const(20000)
 _RETRY_MS = const(4000)
@@ -26,6 +26,13 @@ class Turn:
         self.messages = [dumps(["u", text])]
         self.sent = 0  # so many of them a companion has
         self.began = time.ticks_ms()
+        self.last = None  # results of the newest round, that are no message yet
+
+    def ran(self):
+        """Make a message of the newest round, when it is wanted: a reply has them once already."""
+        if self.last:
+            self.messages.append('["d",%s]' % calls_text([list(r[:3]) for r in self.last]))
+            self.last = None
 
 
 class Asker:
@@ -156,7 +163,8 @@ def facts_part(store, places):
     """Facts as a part of a payload, read as it is sent: they are 1.5 KB."""
 
     def fields():
-        lead = ',"facts":{'
+        yield ',"facts":{'
+        lead = ""
         for key, value in store.items("m:", None, places):
             # What is pinned stands in a list.
             value = value[0] if isinstance(value, list) else value

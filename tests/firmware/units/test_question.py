@@ -205,7 +205,7 @@ def test_the_check_counts_the_wait_and_a_person_says_yes():
             "+0s ask: A word? The door is off.",
             "+0s tell: Word: (an answer)",
         ]
-        assert "token" in receipt and "asks a model up to 1 times" in said, said
+        assert "token" in receipt and "asks a model 1 times at most" in said, said
         short = receipt["s"]
         program = routine()
         program["do"][0]["within"] = 60
