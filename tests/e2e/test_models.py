@@ -178,6 +178,8 @@ def test_a_routine_asks_a_model_and_does_without_when_nobody_is_there(fresh) -> 
         ],
     }
 
+    words = "Sleep tight! [a model's words]"
+
     def told() -> list[str]:
         return [e["text"] for e in system.tap.of("event") if e["kind"] == "notify"]
 
@@ -189,12 +191,12 @@ def test_a_routine_asks_a_model_and_does_without_when_nobody_is_there(fresh) -> 
         board.do("routine_approve", {"token": shown["token"]})
         upstream.script([{"text": "Sleep tight!"}, {"status": 500}])
         assert board.do("routine_run", {"name": "good night"})["state"] == "running"
-        wait_for("its words", lambda: told() == ["Sleep tight!"])
+        wait_for("its words", lambda: told() == [words])
         assert "the door is off" in asked_text(upstream)
         assert "tools" not in upstream.requests[-1]
         # A model that fails.
         board.do("routine_run", {"name": "good night"})
-        wait_for("the other words", lambda: told() == ["Sleep tight!", "Good night."])
+        wait_for("the other words", lambda: told() == [words, "Good night."])
         # Nobody there at all: it waits as long as it says.
         system.companion.kill()
         board.do("routine_run", {"name": "good night"})
