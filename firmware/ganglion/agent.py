@@ -166,9 +166,12 @@ class Agent:
             await asyncio.sleep_ms(5)
         gc.collect()
         try:
+            turn.ran()
             turn.messages.append(dumps(["a", reply]))
             self.talks.flash("add", turn.talk, turn.id, turn.messages)
         except Exception as e:
+            turn.talk.last = None  # begin anew rather than go on from half of it
+            turn.talk.turns = []
             self._fault(e)
 
     def _fault(self, e):
@@ -207,11 +210,10 @@ class Agent:
             last = self._run_calls(answer.get("calls"), results)
             failed = any("err" in r[2] for r in last)
             more = answer.get("more", 0)
-            if last:
-                turn.messages.append('["d",%s]' % calls_text([list(r[:3]) for r in last]))
-            if n < _MAX_ROUNDS and last and (more == 2 or (more == 1 and failed)):
-                continue
-            break
+            turn.last = last
+            if not last or n == _MAX_ROUNDS or not (more == 2 or (more == 1 and failed)):
+                break
+            turn.ran()
         reply = self._compose(answer.get("say"), last, failed, results)
         return reply, None, by, turn
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from . import lazy
-from .talk import dumps
+from .talk import calls_text, dumps
 
 OFFLINE = (
     "I am not connected (%s), so nobody can work out what you mean. What is set up already runs."
@@ -21,6 +21,13 @@ class Turn:
         self.messages = [dumps(["u", text])]
         self.sent = 0  # so many of them a companion has
         self.began = time.ticks_ms()
+        self.last = None  # results of the newest round, that are no message yet
+
+    def ran(self):
+        """Make a message of the newest round, when it is wanted: a reply has them once already."""
+        if self.last:
+            self.messages.append('["d",%s]' % calls_text([list(r[:3]) for r in self.last]))
+            self.last = None
 
 
 class Asker:

@@ -105,7 +105,8 @@ def facts_part(store, places):
     """Facts as a part of a payload, read as it is sent: they are 1.5 KB."""
 
     def fields():
-        lead = ',"facts":{'
+        yield ',"facts":{'
+        lead = ""
         for key, value in store.items("m:", None, places):
             # What is pinned stands in a list.
             value = value[0] if isinstance(value, list) else value

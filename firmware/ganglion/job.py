@@ -13,6 +13,7 @@ _MAX_TEXT_BYTES = const(200)
 _MAX_ASK_BYTES = const(512)
 _MAX_TOLD = const(8)
 _WITHIN_S = const(20)  # as in routine_flow.py
+_QUOTED = " [a model's words]"
 # Phases of a job.
 DO = 0
 LAST = 1
@@ -41,6 +42,7 @@ class Job:
         self._read = read
         self._tell = tell
         self._ask = ask
+        self._said = []  # what a model answered in this run
         self._vars = dict(args)
         self._left = self.steps - self._last_steps
 
@@ -100,17 +102,25 @@ class Job:
         elif "set" in step:
             self._vars[step["set"][0]] = self._value(step["set"][1])
         elif "notify" in step:
-            self._tell(self._text(step["notify"], _MAX_TEXT_BYTES))
+            self._quotes = False
+            text = self._text(step["notify"], _MAX_TEXT_BYTES)
+            if self._quotes:
+                # Shown with what it is, as in a turn: it may claim what nobody did.
+                text = self._cut(text, _MAX_TEXT_BYTES - len(_QUOTED)) + _QUOTED
+            self._tell(text)
         elif "ask" in step:
             text = self._text(step["ask"], _MAX_ASK_BYTES)
             said = yield from self._ask(text, int(step.get("within", _WITHIN_S) * 1000))
             if said is None:
                 yield from self._block(step["offline"])
             else:
+                self._said.append(said)
                 self._vars[step["as"]] = said
 
     def _text(self, text, most):
-        text = fill(text, self._shown)
+        return self._cut(fill(text, self._shown), most)
+
+    def _cut(self, text, most):
         while len(text.encode()) > most:
             text = text[:-1]
         return text
@@ -200,6 +210,8 @@ class Job:
         key = name.split(".")[-1]
         if name.split(".")[0] in self._vars:
             value = self._variable("$" + name)
+            if value in self._said:
+                self._quotes = True
             return ("yes" if value else "no") if type(value) is bool else show(key, value)
         return show("level", self._read(name))
 

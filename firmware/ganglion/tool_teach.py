@@ -85,7 +85,7 @@ def _told(result):
     if result["on_if_cut"]:
         say += "; stopped midway it leaves %s on" % _and(result["on_if_cut"])
     if "asks" in result:
-        say += "; asks a model up to %d times" % result["asks"]
+        say += "; asks a model %d times at most" % result["asks"]
     result["say"] = say
     return result
 

@@ -112,3 +112,15 @@ def test_a_loop_of_links_ends() -> None:
     c.answered("d", "", "a", "a.1", "b.1", None, u("x"), 1)
     c.answered("d", "", "b", "b.1", "a.1", None, u("x"), 1)
     assert c.lookup("d", "", "a.1", None) is None
+
+
+def test_an_id_that_comes_again_is_no_ring() -> None:
+    """A requester that begins its ids anew after a reboot of the device."""
+    c = Contexts()
+    turn(c, "t1", "one", None, None)
+    turn(c, "t1", "again", "t1", 1)
+    assert c.lookup("d", "", "t1", 2) is None
+    turn(c, "t2", "two", "t1", 2)
+    turn(c, "t1", "three", "t2", 3)
+    assert c.lookup("d", "", "t1", 2) == said("two") + said("three")
+    assert c.lookup("d", "", "t1", 3) is None

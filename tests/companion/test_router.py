@@ -58,6 +58,13 @@ LIMITED = Candidate("cheap", "commodity", True, "its rate limit is reached (429)
             ["it takes sentences, not receipts", "first in the order"],
         ),
         (Signal(False), [COMMANDS], [], ["it takes sentences, not receipts"]),
+        # A text is for who can write one.
+        (
+            Signal(True, wants_text=True),
+            [COMMANDS, CHEAP],
+            [Step("cheap")],
+            ["it makes calls of sentences, not texts", "first in the order"],
+        ),
         # A missing conversation stops nobody who does not need it, and is asked for only then.
         (
             Signal(True, ("ctx",)),

@@ -289,3 +289,53 @@ async def test_two_companions_share_the_asks(house: MakeHouse) -> None:
     assert len(d.of("answer")) == 20
     assert len(one.asked) > 0 and len(two.asked) > 0
     assert len(one.asked) + len(two.asked) == 20
+
+
+async def test_a_routine_gets_a_text_and_no_calls(house: MakeHouse) -> None:
+    phrases, model = Phrases(), Model("m", says("  All is quiet. "))
+    h = await house(phrases, model)
+    d = await h.device("kitchen", tools=False)
+    ask = {"id": "r3-1f.1", "want": "text", "from": "night", "ms": 5000, "persona": "witty"}
+    # What would be a command is words to a model; nobody else is asked, and no tools are needed.
+    d.send("ask", {**ask, "new": [["u", "turn on pin 5"]]})
+    answer = await d.answer("r3-1f.1")
+    assert answer == {"id": "r3-1f.1", "by": "premium/m", "say": "  All is quiet. "}
+    assert not phrases.asked
+    asked = model.asked[0]
+    assert (asked.wants_text, asked.tools, asked.persona) == (True, (), "witty")
+    assert asked.messages == (("u", "turn on pin 5"),)
+    (row,) = await h.companion.store.by_turn("kitchen", "r3-1f")
+    assert (row.backend, row.outcome, row.speaker) == ("m", "answered", "night")
+    assert row.nano_usd > 0
+    # A double is answered from memory.
+    d.send("ask", {**ask, "new": [["u", "turn on pin 5"]]})
+    assert await d.answer("r3-1f.1", n=2) == answer and len(model.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer((Call("gpio_write", {"pin": 5, "level": 1}),), "Done!"), "called tools"),
+        (Answer(say="  "), "says nothing"),
+    ],
+)
+async def test_what_is_no_text_is_no_answer_to_a_routine(
+    house: MakeHouse, answer: Answer, words: str
+) -> None:
+    h = await house(Phrases(), Model("m", lambda request: answer))
+    d = await h.device("kitchen")
+    d.send("ask", {"id": "r3-2.1", "want": "text", "new": [["u", "a word"]]})
+    err = (await d.answer("r3-2.1"))["err"]
+    assert err["code"] == "no_answer" and words in err["msg"], err
+    assert "commands: it makes calls of sentences, not texts" in err["msg"], err
+
+
+async def test_a_routine_that_gives_up_cancels(house: MakeHouse) -> None:
+    model = Model("m", says("late"), delay_s=5)
+    h = await house(model)
+    d = await h.device("kitchen")
+    d.send("ask", {"id": "r3-3.1", "want": "text", "new": [["u", "a word"]]})
+    await until("the model is asked", lambda: model.asked)
+    d.send("cancel", {"id": "r3-3.1"})
+    await until("it stops", lambda: model.canceled)
+    assert h.companion.turns.running == 0

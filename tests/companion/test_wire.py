@@ -19,6 +19,8 @@ def test_the_schemas_on_disk_are_those_of_the_models() -> None:
     [
         (wire.Ask, b'{"id":"k9f2ab.1","tools":"a8Kd0f","new":[["u","hi"]]}'),
         (wire.Ask, b'{"id":"t9f2ab","want":"time"}'),
+        (wire.Ask, b'{"id":"r3-1f.1","want":"text","ms":9000,"new":[["u","a word"]]}'),
+        (wire.Ask, b'{"id":"a.1","tools":"t","persona":"stoic","new":[["u","hi"]]}'),
         (
             wire.Ask,
             b'{"id":"a.2","tools":"t","ctx":"a.1","new":[["d",[["f",{},{"level":1}]]]],'
@@ -52,6 +54,13 @@ def test_messages_of_the_protocol_are_taken(kind: type, payload: bytes) -> None:
         (b'{"id":"a.1","tools":"t","new":[["u","x"]],"ms":"20"}', "bad_message", "ms"),
         (b'{"id":"a 1","want":"time"}', "bad_message", "id"),
         (b'{"id":"a","want":"moon"}', "bad_message", "want"),
+        (b'{"id":"a","want":"text"}', "bad_message", "one message"),
+        (b'{"id":"a","want":"text","new":[["a","x"]]}', "bad_message", "one message"),
+        (
+            b'{"id":"a.1","tools":"t","new":[["u","x"]],"persona":"%s"}' % (b"x" * 17),
+            "bad_message",
+            "persona",
+        ),
         (b'{"id":"' + b"a" * 5000 + b'"}', "too_big", "4096"),
     ],
 )

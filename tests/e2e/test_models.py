@@ -4,6 +4,7 @@ import pytest
 
 from tests.companion.random_gguf import random_llama_server
 from tests.companion.scripted_upstream import ScriptedUpstream
+from tests.e2e.rig import wait_for
 
 
 def toml(url: str, timeout_s: float = 10) -> str:
@@ -82,3 +83,122 @@ def test_the_conversation_reaches_a_new_companion_by_resend(fresh) -> None:
         texts = str(upstream.requests[-1])
         assert "hello there my friend" in texts and "Nice to meet you." in texts
         assert any("resend" in a for a in system.tap.of("answer"))
+
+
+def asked_text(upstream: ScriptedUpstream) -> str:
+    return str(upstream.requests[-1]["messages"])
+
+
+def test_a_conversation_goes_on_after_the_board_restarts(fresh) -> None:
+    with ScriptedUpstream() as upstream:
+        system = fresh(toml(upstream.url))
+        board = system.board()
+        upstream.script([{"text": "Nice to meet you."}, {"text": "Hello."}, {"text": "Again."}])
+        system.say("hello there my friend")
+        wait_for("it on flash", lambda: _kept(board) == 1)
+        boot = board.boot
+        board.control.call("power", on=False)
+        board.control.call("power", on=True)
+        board.online(after=boot)
+        before = len(system.tap.of("answer"))
+        assert system.say("what did I just say to you?")["answered"]
+        assert "hello there my friend" in asked_text(upstream)
+        # The companion knew it by the turn's id: nothing was sent twice.
+        assert not any("resend" in a for a in system.tap.of("answer")[before:])
+        assert system.tap.of("ask")[-1]["n"] == 1
+        # Neither side remembers but on flash.
+        wait_for("it on flash", lambda: _kept(board) == 2)
+        system.companion.kill()
+        board.control.call("power", on=False)
+        board.control.call("power", on=True)
+        system.start_companion()
+        board.online(after=boot + 1)
+        assert system.say("and before that?")["answered"]
+        texts = asked_text(upstream)
+        assert "hello there my friend" in texts and "what did I just say" in texts
+
+
+def _kept(board) -> int:
+    """How many turns the board has written, by what it says of its flash."""
+    return board.do("get_diagnostics", {"scope": "store"})["store"]["keys"]
+
+
+def test_facts_that_do_not_all_fit_are_chosen_for_what_is_said(fresh) -> None:
+    with ScriptedUpstream() as upstream:
+        system = fresh(toml(upstream.url))
+        board = system.board()
+        board.do("memory_set", {"key": "owner", "value": "is called Ann", "pinned": True})
+        board.do("memory_set", {"key": "greenhouse", "value": "its plants like mornings"})
+        for n in range(20):
+            board.do("memory_set", {"key": f"filler {n}", "value": f"{n}" + "." * 170})
+        upstream.script([{"text": "ok"}] * 4)
+        assert system.say("compose a poem for the greenhouse")["answered"]
+        told = asked_text(upstream)
+        assert "is called Ann" in told and "like mornings" in told
+        assert "filler 19" in told and "filler 0" not in told
+        # The same facts are known to the companion by their token from then on.
+        before = len(system.tap.of("answer"))
+        assert system.say("compose another poem for that greenhouse")["answered"]
+        assert not any("resend" in a for a in system.tap.of("answer")[before:])
+        # A selection that names other facts is not mistaken for it.
+        board.do("memory_set", {"key": "greenhouse", "value": "its plants like evenings"})
+        assert system.say("compose a longer poem for the greenhouse")["answered"]
+        assert "like evenings" in asked_text(upstream)
+
+
+def test_a_persona_is_chosen_by_a_sentence_and_survives(fresh) -> None:
+    with ScriptedUpstream() as upstream:
+        system = fresh(toml(upstream.url))
+        board = system.board()
+        assert system.say("what is your persona?")["reply"] == "My persona is neutral."
+        assert system.say("be witty")["reply"] == "My persona is witty from now on."
+        boot = board.boot
+        board.control.call("power", on=False)
+        board.control.call("power", on=True)
+        board.online(after=boot)
+        upstream.script([{"text": "Ha."}, {"text": "Yes."}])
+        assert system.say("tell me a story about a lighthouse")["answered"]
+        assert "dry wit" in asked_text(upstream)
+        assert system.say("reset your persona")["reply"] == "My persona is neutral again."
+        assert system.say("tell me a story about a lighthouse")["answered"]
+        assert "dry wit" not in asked_text(upstream)
+
+
+def test_a_routine_asks_a_model_and_does_without_when_nobody_is_there(fresh) -> None:
+    program = {
+        "name": "good night",
+        "do": [
+            {
+                "ask": "A good night wish; the door is {4}.",
+                "as": "wish",
+                "within": 3,
+                "offline": [{"set": ["wish", "Good night."]}],
+            },
+            {"notify": "{wish}"},
+        ],
+    }
+
+    words = "Sleep tight! [a model's words]"
+
+    def told() -> list[str]:
+        return [e["text"] for e in system.tap.of("event") if e["kind"] == "notify"]
+
+    with ScriptedUpstream() as upstream:
+        system = fresh(toml(upstream.url))
+        board = system.board()
+        shown = board.do("routine_define", {"program": program})
+        assert shown["asks"] == 1 and not upstream.requests, shown
+        board.do("routine_approve", {"token": shown["token"]})
+        upstream.script([{"text": "Sleep tight!"}, {"status": 500}])
+        assert board.do("routine_run", {"name": "good night"})["state"] == "running"
+        wait_for("its words", lambda: told() == [words])
+        assert "the door is off" in asked_text(upstream)
+        assert "tools" not in upstream.requests[-1]
+        # A model that fails.
+        board.do("routine_run", {"name": "good night"})
+        wait_for("the other words", lambda: told() == [words, "Good night."])
+        # Nobody there at all: it waits as long as it says.
+        system.companion.kill()
+        board.do("routine_run", {"name": "good night"})
+        wait_for("the other words", lambda: told()[1:] == ["Good night."] * 2)
+        assert not [e for e in system.tap.of("event") if e["kind"] == "error"]

@@ -15,6 +15,7 @@ from companion.backends.commands import (
     device,
     device_intents,
     facts,
+    manner,
     memory,
     plan_intents,
     planned,
@@ -90,7 +91,11 @@ class Grammar:
         if len(tokens) > _MOST_TOKENS:
             raise Declined("that is too long for me: say it shorter")
         sentence = Sentence(text, tokens, self.lexicon, known, tools=tools)
-        if planned.settle(sentence, self._planning) or device.settle(sentence, self._own):
+        if (
+            manner.settle(sentence)
+            or planned.settle(sentence, self._planning)
+            or device.settle(sentence, self._own)
+        ):
             return tuple(sentence.calls)
         try:
             if not self._remembered_at_end(sentence):

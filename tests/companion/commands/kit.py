@@ -3,7 +3,8 @@ written short.
 
 Short form of calls: ``on heater``, ``off 5``, ``flip pump``, ``read door``, ``read all``,
 ``name 5 kitchen light``, ``name in 4 door``, ``unname heater``, ``set plants = my plants …``,
-``get plants``, ``list``, ``drop plants``, ``time``, ``health``; several joined with ``; ``.
+``get plants``, ``list``, ``drop plants``, ``time``, ``health``, ``persona``, ``persona witty``,
+``persona reset``; several joined with ``; ``.
 
 Of planning: ``pulse pump 5000``, ``plan heater off, in 10 min: off heater``, ``plan … once: …``
 (runs 1), ``rule door on siren on, door on 300 s: on siren``; ``plans``, ``unplan heater off``,
@@ -50,6 +51,14 @@ TOOLS = (
     _spec("memory_delete", True, "key", key=_text(32)),
     _spec("get_time", False),
     _spec("get_health", False),
+    _spec("persona_get", False),
+    _spec(
+        "persona_set",
+        True,
+        "persona",
+        persona={"enum": ["neutral", "friendly", "technical", "witty"]},
+    ),
+    _spec("persona_reset", True),
 )
 
 _NAME = _text(24)
@@ -181,6 +190,8 @@ _BARE = {
     "memory_list": "list",
     "get_time": "time",
     "get_health": "health",
+    "persona_get": "persona",
+    "persona_reset": "persona reset",
     "schedule_list": "plans",
     "rule_list": "rules",
 }
@@ -190,6 +201,7 @@ _ONE = {
     "memory_set": "set {key} = {value}",
     "memory_get": "get {key}",
     "memory_delete": "drop {key}",
+    "persona_set": "persona {persona}",
     "gpio_pulse": "pulse {pin} {ms}",
     "schedule_delete": "unplan {name}",
     "rule_delete": "unrule {name}",

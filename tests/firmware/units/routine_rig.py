@@ -19,8 +19,13 @@ POINTS = (
 
 
 class Events:
+    """An agent without a network."""
+
+    connected = False
+
     def __init__(self):
         self.seen = []
+        self.link = self
 
     def event(self, kind, fields):
         fields["kind"] = kind

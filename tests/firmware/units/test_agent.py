@@ -338,3 +338,53 @@ def test_the_oldest_turns_give_way_where_a_message_has_no_room():
         assert ask["facts"] == {"k" * 32: "v" * 200}
 
     play(story)
+
+
+def test_a_persona_travels_where_one_was_chosen():
+    async def story(a, wire):
+        for n, (tool, args, said) in enumerate(
+            (
+                ("persona_get", {}, "neutral"),
+                ("persona_set", {"persona": "witty"}, "witty"),
+                ("persona_get", {}, "witty"),
+                ("persona_set", {"persona": "neutral"}, "neutral"),
+                ("persona_set", {"persona": "technical"}, "technical"),
+                ("persona_reset", {}, "neutral"),
+            )
+        ):
+            do(a, tool, args, "d%d" % n)
+            assert wire.of("done")[-1]["receipt"] == {"persona": said}, (tool, args)
+            say(a, "x", "s%d" % n)
+            await until(asked(wire, n + 1))
+            ask = wire.of("ask")[-1]
+            assert ask.get("persona", "neutral") == said and ("persona" in ask) == (n in (1, 2, 4))
+            answer(a, id=ask["id"], by="x", say="ok")
+            await until(replied(wire, n + 1))
+        do(a, "persona_set", {"persona": "rude"}, "bad")
+        assert wire.of("done")[-1]["receipt"]["err"] == "bad_args"
+        assert a.tools.kit.store.count("c:") == 0
+
+    play(story)
+
+
+def test_what_cannot_be_kept_is_no_error_of_the_turn():
+    async def story(a, wire):
+        flash = a.talks.flash
+
+        def broken(what, *args):
+            if what == "add":
+                raise MemoryError("no room")
+            return flash(what, *args)
+
+        a.talks.flash = broken
+        say(a, "turn on pin 5")
+        await until(asked(wire, 1))
+        answer(a, id="s1.1", by="edge/commands", calls=[ON])
+        await until(replied(wire))
+        assert "err" not in wire.of("reply")[0]
+        a.talks.flash = flash
+        say(a, "and off", "s2")
+        await until(asked(wire, 2))
+        assert "ctx" not in wire.of("ask")[1]  # it begins anew
+
+    play(story)

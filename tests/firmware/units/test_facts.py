@@ -23,6 +23,7 @@ class Asked:
         part = asking.facts_part(self.store, places)
         said = "".join(part())
         assert len(said.encode()) <= BUDGET + 16, len(said)
+        assert said == "".join(part())
         return json.loads("{" + said[1:] + "}")["facts"]
 
 
@@ -146,3 +147,17 @@ def test_pins_stay_until_taken_off():
     assert "pinned" not in remember(t, "name", "Eve", pinned=False)
     assert "pinned" not in remember(t, "name", "Ida")
     assert t.run("memory_set", {"key": "a", "value": "b", "pinned": 1})[0]["err"] == "bad_args"
+
+
+def test_a_fact_gone_bad_takes_only_itself():
+    t, ask = fresh()
+    remember(t, "a", "one")
+    remember(t, "b", "two")
+    with open(t.kit.store.path, "r+b") as f:
+        f.seek(t.kit.store.row(0)[0] + 9)
+        f.write(b"????")
+    assert ask.told("hello") == {"b": "two"}
+    t.run("memory_delete", {"key": "b"})
+    assert ask.told("hello") == {}
+    fill(t)
+    assert "filler 19" in ask.told("hello")

@@ -88,7 +88,7 @@ def test_an_answer_is_a_text_to_be_told():
         answer(a, id="x" + ask["id"], by="x", say="not this")
         answer(a, id=ask["id"], by="premium/x", say='Open\n "sesame" {door}!')
         await idle(t)
-        assert told(wire) == ['Word: Open "sesame" {door}!'], told(wire)
+        assert told(wire) == ['Word: Open "sesame" {door}! [a model\'s words]'], told(wire)
         assert not wire.of("cancel") and len(asks(wire)) == 1
         # A double, later, changes nothing.
         answer(a, id=ask["id"], by="premium/x", say="again")
@@ -155,7 +155,7 @@ def test_it_asks_again_and_waits_while_the_companion_is_busy():
         assert asks(wire)[1]["ms"] < asks(wire)[0]["ms"]
         answer(a, id=asks(wire)[0]["id"], by="x", say="yes")
         await idle(t)
-        assert told(wire) == ["Word: yes"]
+        assert told(wire) == ["Word: yes [a model's words]"]
 
     play(story)
 
@@ -193,7 +193,7 @@ def test_others_go_on_while_it_waits():
         assert len([w for w in machine.writes if w == (14, 1)]) == 5
         answer(a, id=asks(wire)[0]["id"], by="x", say="done")
         await idle(t)
-        assert told(wire) == ["Word: done"]
+        assert told(wire) == ["Word: done [a model's words]"]
 
     play(story)
 
@@ -203,9 +203,9 @@ def test_the_check_counts_the_wait_and_a_person_says_yes():
         receipt, said, _ = t.run("routine_define", {"program": routine()})
         assert receipt["trace"] == [
             "+0s ask: A word? The door is off.",
-            "+0s tell: Word: (an answer)",
+            "+0s tell: Word: (an answer) [a model's words]",
         ]
-        assert "token" in receipt and "asks a model up to 1 times" in said, said
+        assert "token" in receipt and "asks a model 1 times at most" in said, said
         short = receipt["s"]
         program = routine()
         program["do"][0]["within"] = 60
@@ -213,5 +213,28 @@ def test_the_check_counts_the_wait_and_a_person_says_yes():
         longer = rr.call(t, "routine_define", program=program)["s"]
         assert longer - short >= 59 + 30, (short, longer)
         assert not asks(wire)
+
+    play(story)
+
+
+def test_a_models_words_are_marked_wherever_they_came_by():
+    async def story(t, a, wire):
+        program = routine()
+        program["do"][1:] = [
+            {"set": ["other", "$word"]},
+            {"call": ["memory_set", {"key": "word", "value": "$word"}]},
+            {"call": ["memory_get", {"key": "word"}], "as": "c"},
+            {"notify": "{other}"},
+            {"notify": "{c.value}"},
+            {"notify": "The door is {door}."},
+            {"if": ["$word", "==", "I locked it."], "then": [{"notify": "Nobody locked it."}]},
+        ]
+        start(t, program)
+        answer(a, id=asks(wire)[0]["id"], by="x", say="I locked it.")
+        await idle(t)
+        assert told(wire) == ["I locked it. [a model's words]"] * 2 + [
+            "The door is off.",
+            "Nobody locked it.",
+        ], told(wire)
 
     play(story)

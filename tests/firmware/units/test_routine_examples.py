@@ -18,6 +18,7 @@ FINAL = {
     "count motion": ({}, ["Motion in 60 of 60 seconds."]),
     "morning word": ({}, ["Good morning! Nothing is noted for today."]),
     "signal": ({13: 0}, []),
+    "evening word": ({}, ["Good evening!"]),
 }
 
 
@@ -25,7 +26,7 @@ def examples():
     with open(sys.argv[2] + "/../docs/routines.md") as f:
         text = f.read()
     out = []
-    for part in text.split("## Ten examples")[1].split("```json")[1:]:
+    for part in text.split("## Eleven examples")[1].split("```json")[1:]:
         out.append(json.loads(part.split("```")[0]))
     return out
 
@@ -39,7 +40,7 @@ def faster(program):
         for step in steps:
             if "wait" in step:
                 step["wait"] = [step["wait"], "/", 1000]
-            for word in ("then", "else", "do"):
+            for word in ("then", "else", "do", "offline"):
                 walk(step.get(word, []))
 
     walk(program["do"])
@@ -47,7 +48,7 @@ def faster(program):
     return program
 
 
-def test_ten_examples():
+def test_eleven_examples():
     programs = examples()
     assert sorted([p["name"] for p in programs]) == sorted(FINAL), len(programs)
 
