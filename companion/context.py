@@ -61,13 +61,17 @@ class Contexts:
         """
         pieces: list[tuple[Message, ...]] = []
         need = n
+        seen: set[str] = set()
         for _ in range(_CHAIN_MAX):
             if ctx is None or need == 0:
                 break
             key = (device, speaker, ctx)
             node = self._nodes.get(key)
-            if node is None:
+            # A requester that uses an id again, after a reboot of the device, makes a ring of
+            # what the device knows as a line: only the device can tell.
+            if node is None or ctx in seen:
                 return None
+            seen.add(ctx)
             self._nodes.move_to_end(key)
             turns = sum(message[0] == "u" for message in node.messages)
             if need is not None and turns >= need:

@@ -6,7 +6,7 @@ moment after it connects. Nothing is stored.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -41,6 +41,22 @@ class Credentials(Protocol):
 
     def known(self, device: str) -> bool:
         """Whether ``device`` has a secret."""
+        ...
+
+    def add_sender(
+        self, name: str, devices: Iterable[str] = (), events: Iterable[str] = ()
+    ) -> tuple[str, str]:
+        """Let somebody tell ``devices`` of ``events`` and do nothing else; empty is any. Returns
+        the user name and a secret, which is new each time. Raises ValueError for what is no name,
+        OSError when it cannot be written."""
+        ...
+
+    def remove_sender(self, name: str) -> None:
+        """Shut a sender out; nothing happens when it is not known."""
+        ...
+
+    def senders(self) -> Mapping[str, Sequence[str]]:
+        """Name of a sender → the topics that it may write."""
         ...
 
 

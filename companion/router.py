@@ -51,6 +51,8 @@ class Signal:
     """False in a round that only brings receipts."""
     missing: tuple[str, ...] = ()
     """Parts this companion does not hold: "ctx", "mem"."""
+    wants_text: bool = False
+    """True where only a text is wanted, and no calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ def decide(signal: Signal, snapshot: Snapshot) -> Plan:
         name = candidate.name
         if candidate.unfit:
             verdicts.append(Verdict(name, False, candidate.unfit))
+        elif signal.wants_text and not candidate.needs_context:
+            # "Turn on the light" would be a text to it that asks for a call.
+            verdicts.append(Verdict(name, False, "it makes calls of sentences, not texts"))
         elif not signal.has_text and not candidate.needs_context:
             # Receipts mean something only to who knows what was asked for.
             verdicts.append(Verdict(name, False, "it takes sentences, not receipts"))

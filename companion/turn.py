@@ -126,7 +126,7 @@ class Turns:
         watch = self.watches.get((device, turn)) if self.watches else None
         if watch is not None:
             watch.asked(device, turn, size)
-        if ask.want is not None:
+        if ask.want == "time":
             # Never from the cache: an old time would set the clock back.
             self._send(device, turn, wire.encode_time(ask.id, int(self.clock())), watch)
             return
@@ -136,11 +136,15 @@ class Turns:
             return
         if key in self._open:
             return
+        entry = _Open(device, ask, turn, size, began, _NO_TEXT, watch)
+        if ask.want == "text":
+            self._begin_text(device, ask, entry)
+            return
         toolset = self.fleet.toolset(device, ask.tools)
         if toolset is None:
             self._send(device, turn, wire.encode_resend(ask.id, ("tools",)), watch)
             return
-        self._begin(device, ask, toolset, _Open(device, ask, turn, size, began, _NO_TEXT, watch))
+        self._begin(device, ask, toolset, entry)
 
     def on_cancel(self, device: str, payload: bytes) -> None:
         """A device gave an ask up. Never raises."""
@@ -186,7 +190,7 @@ class Turns:
                 missing = (("ctx",) if prefix is None else ()) + (("mem",) if facts is None else ())
             if prefix:
                 messages = prefix + messages
-        entry.signal = signal = Signal(bool(text), missing)
+        entry.signal = Signal(bool(text), missing)
         known = self.fleet.get(device)
         request = Request(
             device=device,
@@ -199,8 +203,33 @@ class Turns:
             facts=facts or {},
             deadline=deadline_of(entry.began, ask.ms),
             now=self.clock(),
+            persona=ask.persona,
         )
-        accept = acceptor(ask.id, toolset)
+        self._route(entry, request, acceptor(ask.id, toolset))
+
+    def _begin_text(self, device: str, ask: wire.Ask, entry: _Open) -> None:
+        """A routine wants a text. It has no conversation and no tools; what the device's points
+        read is known here."""
+        entry.signal = Signal(True, wants_text=True)
+        known = self.fleet.get(device)
+        request = Request(
+            device=device,
+            turn_id=entry.turn,
+            text=newest_text(ask.new),
+            messages=ask.new,
+            tools=(),
+            points=() if known is None else known.points,
+            facts={},
+            deadline=deadline_of(entry.began, ask.ms),
+            now=self.clock(),
+            persona=ask.persona,
+            wants_text=True,
+        )
+        self._route(entry, request, text_acceptor(ask.id))
+
+    def _route(self, entry: _Open, request: Request, accept: Accept) -> None:
+        """Ask the fast backends here and now, the others in a task."""
+        device, ask, signal = entry.device, entry.ask, entry.signal
         outcome = self.router.run_now(self.router.plan(signal), signal, request, accept)
         if not isinstance(outcome, Rest):
             self._conclude(entry, outcome)
@@ -240,8 +269,8 @@ class Turns:
 
     def _remember(self, entry: _Open) -> None:
         """Keep the conversation, if any backend will want it."""
-        if self.router.needs_context:
-            ask = entry.ask
+        ask = entry.ask
+        if self.router.needs_context and ask.want is None:
             self.contexts.answered(
                 entry.device, ask.speaker, entry.turn, ask.id, ask.ctx, ask.n, ask.new, entry.size
             )
@@ -325,6 +354,24 @@ def acceptor(ask_id: str, toolset: Toolset) -> Accept:
         by = f"{backend.tier}/{backend.name}"
         try:
             return wire.encode_answer(ask_id, by, pairs, say or None, answer.more)
+        except wire.WireError as error:
+            raise Invalid(error.msg) from None
+
+    return accept
+
+
+def text_acceptor(ask_id: str) -> Accept:
+    """The check of an answer that is to be a text: a routine's actions are those that were
+    checked when it was stored, so a call has no place in it."""
+
+    def accept(backend: Backend, answer: Answer) -> bytes:
+        if answer.calls:
+            raise Invalid("it called tools where a text was asked for")
+        if not answer.say or not answer.say.strip():
+            raise Invalid("it says nothing")
+        try:
+            say = wire.fit(answer.say, wire.TEXT_BYTES_MAX)
+            return wire.encode_answer(ask_id, f"{backend.tier}/{backend.name}", say=say)
         except wire.WireError as error:
             raise Invalid(error.msg) from None
 

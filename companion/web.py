@@ -64,6 +64,15 @@ class DeviceBody(_Body):
     renew: bool = False
 
 
+class SenderBody(_Body):
+    """``POST /senders``; empty lists: any device, any event"""
+
+    sender: str
+    devices: list[str] = []
+    events: list[str] = []
+    renew: bool = False
+
+
 class ApiError(Exception):
     """Becomes ``{"error": {code, msg}}`` with that status."""
 
@@ -130,10 +139,7 @@ def create_app(companion: Service) -> ASGIApp:
         if not wire.is_device(body.device):
             msg = "a device id has 1 to 32 of a-z, 0-9 and -, and is not 'all'"
             raise ApiError(422, "bad_device", msg)
-        credentials = companion.credentials
-        if credentials is None:
-            msg = "this companion does not manage the broker's logins; add the device there"
-            raise ApiError(409, "no_credentials", msg)
+        credentials = _logins("the device")
         # Off the loop: it hashes and writes files.
         known = await asyncio.to_thread(credentials.known, body.device)
         if known and not body.renew:
@@ -145,6 +151,46 @@ def create_app(companion: Service) -> ASGIApp:
             raise ApiError(500, "not_written", f"the login cannot be written: {error}") from None
         broker = {"host": companion.broker.host, "port": companion.broker.port}
         return JSONResponse({"device": body.device, "secret": secret, "broker": broker})
+
+    def _logins(whom: str) -> Credentials:
+        if companion.credentials is None:
+            msg = f"this companion does not manage the broker's logins; add {whom} there"
+            raise ApiError(409, "no_credentials", msg)
+        return companion.credentials
+
+    @app.get("/senders")
+    async def senders() -> JSONResponse:
+        known = await asyncio.to_thread(_logins("senders").senders)
+        return JSONResponse([{"sender": n, "topics": list(t)} for n, t in sorted(known.items())])
+
+    @app.post("/senders")
+    async def add_sender(body: SenderBody) -> JSONResponse:
+        credentials = _logins("the sender")
+        known = await asyncio.to_thread(credentials.senders)
+        if body.sender in known and not body.renew:
+            msg = f"'{body.sender}' is known; with \"renew\": true it gets a new secret"
+            raise ApiError(409, "known", msg)
+        try:
+            user, secret = await asyncio.to_thread(
+                credentials.add_sender, body.sender, body.devices, body.events
+            )
+        except ValueError as error:
+            raise ApiError(422, "bad_sender", str(error)) from None
+        except OSError as error:
+            raise ApiError(500, "not_written", f"the login cannot be written: {error}") from None
+        topics = (await asyncio.to_thread(credentials.senders)).get(body.sender, ())
+        broker = {"host": companion.broker.host, "port": companion.broker.port}
+        return JSONResponse(
+            {"user": user, "secret": secret, "topics": list(topics), "broker": broker}
+        )
+
+    @app.delete("/senders/{sender}")
+    async def remove_sender(sender: str) -> JSONResponse:
+        credentials = _logins("senders")
+        if sender not in await asyncio.to_thread(credentials.senders):
+            raise ApiError(404, "not_found", f"there is no sender '{sender}'")
+        await asyncio.to_thread(credentials.remove_sender, sender)
+        return JSONResponse({"sender": sender})
 
     @app.post("/devices/{device}/say")
     async def say(device: str, body: SayBody) -> JSONResponse:

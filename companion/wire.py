@@ -47,6 +47,7 @@ NAME_BYTES_MAX: Final = 24
 FACTS_MAX: Final = 64
 FACT_KEY_BYTES_MAX: Final = 32
 FACT_VALUE_BYTES_MAX: Final = 200
+PERSONA_MAX: Final = 16
 TOOLS_MAX: Final = 64
 TOOLS_PARTS_MAX: Final = 8
 
@@ -276,11 +277,12 @@ class State(_Model):
 
 
 class Ask(_Model):
-    """Device → one companion: an inference request, or with ``want: "time"`` a time request,
-    which has only ``id`` and ``want``."""
+    """Device → one companion: an inference request; with ``want: "time"`` a time request, which
+    has only ``id`` and ``want``; with ``want: "text"`` one for a text and no calls, which has the
+    words to answer in ``new`` and neither tools nor a conversation."""
 
     id: AskId
-    want: Literal["time"] | None = None
+    want: Literal["time", "text"] | None = None
     tools: str = Field("", max_length=32)
     new: tuple[Message, ...] = ()
     ctx: AskId | None = None
@@ -288,12 +290,17 @@ class Ask(_Model):
     mem: Token | None = None
     facts: Annotated[dict[FactKey, FactValue], Field(max_length=FACTS_MAX)] | None = None
     speaker: Speaker = Field("", alias="from")
+    persona: str = Field(
+        "", max_length=PERSONA_MAX, description="the manner of its answer; absent: neutral"
+    )
     ms: int = Field(ASK_MS_DEFAULT, ge=1, le=300_000, description="deadline, from sending")
 
     @model_validator(mode="after")
     def _whole(self) -> "Ask":
         if self.want is None and not (self.new and self.tools):
             raise ValueError("an ask has tools and at least one new message")
+        if self.want == "text" and [message[0] for message in self.new] != ["u"]:
+            raise ValueError("a request for a text has one message, of a person")
         return self
 
 

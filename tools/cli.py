@@ -145,6 +145,53 @@ def devices(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
 
 @app.command()
+def sender(
+    name: Annotated[str, typer.Argument(metavar="[NAME]")] = "",
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", metavar="ID",
+                     help="Only to this device; may be repeated. Default: to any."),
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option("--event", metavar="EVENT",
+                     help="Only this event; may be repeated. Default: any."),
+    ] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Shut NAME out.")] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:  # fmt: skip
+    """A login for whoever tells devices of events, as home automation; without NAME, list them.
+
+    Rules act on events: docs/automation.md. A sender may write these topics and nothing else.
+    """
+    client = _client(home)
+    if not name:
+        if device or event or renew or remove:
+            raise Usage("say whose login: ganglion sender NAME")
+        found = client.senders()
+        if as_json:
+            _print_json(found)
+        for row in () if as_json else found:
+            print(f"{row['sender']}: {', '.join(row['topics'])}")
+        return
+    if remove:
+        client.remove_sender(name)
+        return
+    made = client.add_sender(name, device or [], event or [], renew=renew)
+    if as_json:
+        _print_json(made)
+        return
+    print(f"broker  {made['broker']['host']}:{made['broker']['port']}")
+    print(f"user    {made['user']}\nsecret  {made['secret']}")
+    for topic in made["topics"]:
+        print(f"topic   {topic}")
+
+
+@app.command()
 def say(
     device: Annotated[str, typer.Argument(metavar="DEVICE")],
     text: Annotated[list[str], typer.Argument(metavar="TEXT")],

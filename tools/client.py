@@ -48,6 +48,20 @@ class Client:
         body = {"device": device, "renew": True} if renew else {"device": device}
         return dict(self._request("POST", "/devices", body))
 
+    def senders(self) -> list[dict[str, Any]]:
+        """``[{"sender", "topics"}]``: who may tell devices of events."""
+        return list(self._request("GET", "/senders"))
+
+    def add_sender(
+        self, name: str, devices: list[str], events: list[str], *, renew: bool = False
+    ) -> dict[str, Any]:
+        """``{"user", "secret", "topics", "broker"}``. Refused with status 409 when it is known."""
+        body = {"sender": name, "devices": devices, "events": events, "renew": renew}
+        return dict(self._request("POST", "/senders", body))
+
+    def remove_sender(self, name: str) -> None:
+        self._request("DELETE", f"/senders/{quote(name, safe='')}")
+
     def say(self, device: str, text: str, speaker: str = "") -> dict[str, Any]:
         """A turn, answered or not; Usage for a text that no message can carry."""
         check_text(text)

@@ -62,6 +62,32 @@ def _literal(path: Path, name: str) -> Any:
     raise SpecError(f"{path.name} has no {name}")
 
 
+def undescribed(source: str) -> str:
+    """``source`` of a family without its descriptions, which a board sends from flash and never
+    needs in its heap. Lines stay where they were."""
+    lines = source.encode().splitlines(keepends=True)
+    rows = next(
+        (
+            node.value.elts
+            for node in ast.parse(source).body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == "SPECS"
+            and isinstance(node.value, ast.Tuple)
+        ),
+        [],
+    )
+    for row in reversed(rows):
+        if isinstance(row, ast.Tuple) and len(row.elts) > 1:
+            text = row.elts[1]
+            first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
+            tail = lines[last][text.end_col_offset :]
+            lines[first : last + 1] = [
+                lines[first][: text.col_offset] + b'""' + b"\n" * (last - first) + tail
+            ]
+    return b"".join(lines).decode()
+
+
 def schema(line: str) -> dict[str, Any]:
     """The JSON Schema of a line of arguments."""
     properties: dict[str, Any] = {}

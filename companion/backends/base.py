@@ -65,6 +65,11 @@ class Request:
     """Unix seconds when the ask came in."""
     groups: tuple[str, ...] = ()
     """Names that a ``gpio_write`` or ``gpio_read`` takes for several points."""
+    persona: str = ""
+    """The manner that was chosen for this device, "" for none; perhaps one that is not known
+    here."""
+    wants_text: bool = False
+    """Only a text is wanted, for a routine: there are no tools, and calls would be an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,16 @@ takes one from it. One turn runs at a time; a `do` runs at once, beside it.
 import asyncio
 import gc
 import json
-import os
 import random
 import sys
-import time
 
 from micropython import const
 
-from . import VERSION, clock
+from . import clock
+from .asker import OFFLINE, Asker, Turn
 from .inbox import REPEAT, RUN, good_id
 from .outbox import Outbox
+from .presence import Presence
 from .talk import Conversations, calls_text, dumps
 from .tools import fill, show
 
@@ -24,51 +24,28 @@ _MAX_WAITING = const(4)
 _MAX_ROUNDS = const(4)
 _MAX_CALLS = const(8)
 _MAX_TEXT_BYTES = const(1024)
-_DEADLINE_MS = const(20000)
-_RETRY_MS = const(4000)
-
-_MAX_ASKS = const(12)  # of one round: repeats, resends and waits together
-_STATE_EVERY_MS = const(5000)
-_CLOCK_EVERY_MS = const(3600000)  # a crystal of 20 ppm is off by 0.1 s then
-_FACT_BYTES = const(1536)
-_DRAIN_MS = const(2000)
-_PIECE = const(256)
-_FACT = "m:"  # as in tool_memory.py, which is not loaded for this
-_SPECS = "/ganglion/tools-%d.json"
-_OFFLINE = (
-    "I am not connected (%s), so nobody can work out what you mean. What is set up already runs."
-)
+_DRAIN_MS = const(1000)
 
 
 class Agent:
-    def __init__(self, device, boot, tools, inbox, link, reset_cause, safe=False, specs=_SPECS):
-        """`specs` is where the build put the messages of `up/tools`."""
+    def __init__(self, device, boot, tools, inbox, link, reset_cause, safe=False, specs=None):
         self.device = device
         self.boot = boot
         self.tools = tools
         self.inbox = inbox
         self.link = link
         self.beat = 0
-        self._reset_cause = reset_cause
-        self._safe = safe
-        self._talks = Conversations()
+        self.presence = Presence(tools.kit, link, boot, reset_cause, safe, specs)
+        self.talks = Conversations(tools.kit.store)
+        self.asker = Asker(self)
         self._waiting = []  # (turn id, text, speaker, callback)
         self._work = asyncio.Event()
-        self._open = None  # id of the ask that waits for an answer
-        self._answer = None
-        self._answered = asyncio.Event()
-        self._specs = specs
-        with open(specs % 1) as f:
-            self.digest = f.read(15)[9:]  # {"hash":"a8Kd0f"
-        self._sending = False
         self._outbox = Outbox(tools.kit.store, link)
         self._event_n = 0
+        # A board whose flash was wiped counts boots from the start, and what it asked then must
+        # not be answered from a companion's memory.
+        self._console = "c%d_%x-" % (boot, random.getrandbits(12))
         self._turn_n = 0
-        self._time_id = None
-        self._blind_s = 0  # for how long the time has not been known, connected
-        self._clock_ms = time.ticks_ms()
-        self._state_version = 0
-        self._state_ms = 0
 
     # ---- what comes in
 
@@ -99,7 +76,7 @@ class Agent:
         if not isinstance(msg, dict):
             return self._bad(leaf, "bad_message", "not an object")
         if leaf == "answer":
-            return self._take_answer(msg)
+            return self.presence.take_time(msg) or self.asker.take(msg)
         if not good_id(msg.get("id")):
             return self._bad(leaf, "bad_message", "id must be 1 to 16 of A-Z a-z 0-9 _ -")
         problem = self._say_problem(msg) if leaf == "say" else self._do_problem(msg)
@@ -154,7 +131,7 @@ class Agent:
         payload = ['{"id":"%s","receipt":' % msg["id"], dumps(receipt), "}"]
         self.inbox.finish(msg["id"], "done", payload)
         self.link.publish("done", payload)
-        self._points_changed()
+        self.presence.points_changed()
 
     # ---- turns
 
@@ -168,10 +145,10 @@ class Agent:
     def say(self, text, speaker, callback):
         """A turn from the console. `callback(turn id, text, results, err, by)`."""
         self._turn_n += 1
-        tid = "c%d-%d" % (self.boot, self._turn_n)
+        tid = self._console + str(self._turn_n)
         if not self.link.connected and not self._phrase(text):
             # Someone sits in front of it: no use to let them wait for a deadline.
-            callback(tid, _OFFLINE % self.link.problem, [], "offline", None)
+            callback(tid, OFFLINE % self.link.problem, [], "offline", None)
             return
         self._queue(tid, text, speaker, callback)
 
@@ -187,8 +164,9 @@ class Agent:
                     continue
             tid, text, speaker, callback = self._waiting.pop(0)
             results = []
+            turn = None
             try:
-                reply, err, by = await self._turn(tid, text, speaker, results)
+                reply, err, by, turn = await self._turn(tid, text, speaker, results)
             except Exception as e:
                 # A fault of ours must not silence the agent; what did run is still told.
                 self._fault(e)
@@ -199,14 +177,30 @@ class Agent:
             except Exception as e:
                 self._fault(e)
                 callback(tid, "I cannot tell all of it; look at what is set.", [], "internal", None)
-            self._points_changed()
+            self.presence.points_changed()
+            results = None
+            if turn:
+                await self._keep(turn, reply)
+            turn = reply = None
             gc.collect()
+
+    async def _keep(self, turn, reply):
+        """To flash with what was said, but first the reply to whoever waits for it. A power cut
+        between the two forgets the turn, whole."""
+        for _ in range(_DRAIN_MS // 5):
+            if self.link.drained():
+                break
+            await asyncio.sleep_ms(5)
+        gc.collect()
+        try:
+            turn.messages.append(dumps(["a", reply]))
+            self.talks.flash("add", turn.talk, turn.id, turn.messages)
+        except Exception as e:
+            self._fault(e)
 
     def _fault(self, e):
         sys.print_exception(e)
         if isinstance(e, MemoryError):
-            # What was said before is a comfort, and 4 KB: it gives way.
-            self._talks = Conversations()
             gc.collect()
         self.event("error", {"msg": repr(e)})
 
@@ -224,38 +218,29 @@ class Agent:
         self.link.publish("reply", out)
 
     async def _turn(self, tid, text, speaker, results):
-        """Appends to `results`; returns `(reply, error code or None, by)`."""
+        """Appends to `results`; returns `(reply, error code, by, Turn to keep)`, or None there."""
         routine = self._phrase(text)
         if routine:
             results.append(self._call("routine_run", {"name": routine}))
-            return results[-1][3], None, "chip"
-        talk = self._talks.of(speaker)
-        messages = [dumps(["u", text])]
-        began = time.ticks_ms()
-        sent = 0
-        by = None
+            return results[-1][3], None, "chip", None
+        turn = Turn(tid, text, self.talks.of(speaker))
         for n in range(1, _MAX_ROUNDS + 1):
-            ask = "%s.%d" % (tid, n)
-            ctx = talk.last if n == 1 else "%s.%d" % (tid, n - 1)
-            answer = await self._ask(ask, ctx, n == 1, talk, messages, sent, speaker, began)
-            sent = len(messages)
+            answer = await self.asker.round(turn, n)
+            by = answer.get("by")
             if "err" in answer:
                 code, why = self._error_of(answer["err"])
                 done = [r[3] for r in results]
-                return " ".join(done + [why]), code, by
-            by = answer.get("by")
+                return " ".join(done + [why]), code, by, None
             last = self._run_calls(answer.get("calls"), results)
             failed = any("err" in r[2] for r in last)
             more = answer.get("more", 0)
             if last:
-                messages.append('["d",%s]' % calls_text([list(r[:3]) for r in last]))
+                turn.messages.append('["d",%s]' % calls_text([list(r[:3]) for r in last]))
             if n < _MAX_ROUNDS and last and (more == 2 or (more == 1 and failed)):
                 continue
             break
         reply = self._compose(answer.get("say"), last, failed, results)
-        messages.append(dumps(["a", reply]))
-        talk.add(tid, messages)
-        return reply, None, by
+        return reply, None, by, turn
 
     def _phrase(self, text):
         """The routine that these words run, with nobody asked."""
@@ -287,7 +272,7 @@ class Agent:
     def act(self, tool, args):
         """Run a tool for a schedule or a rule; its receipt."""
         receipt = self._call(tool, args)[2]
-        self._points_changed()
+        self.presence.points_changed()
         return receipt
 
     def sense(self, tool, args):
@@ -315,214 +300,21 @@ class Agent:
             )
         return text
 
-    # ---- asking
-
-    async def _ask(self, ask, ctx, turn_ctx, talk, messages, sent, speaker, began):
-        """One round's answer, however many messages that takes. A failure has `err`."""
-        whole = ctx is None
-        facts = False
-        for _ in range(_MAX_ASKS):
-            left = _DEADLINE_MS - time.ticks_diff(time.ticks_ms(), began)
-            if left <= 0:
-                break
-            self._open = ask
-            self._answer = None
-            self._answered.clear()
-            self._publish_ask(ask, ctx, turn_ctx, talk, messages, sent, speaker, whole, facts, left)
-            answer = await self._wait(min(_RETRY_MS, left))
-            if answer is None:
-                continue
-            if "resend" in answer:
-                parts = answer["resend"]
-                whole = whole or "ctx" in parts
-                facts = facts or "mem" in parts
-                if "tools" in parts:
-                    await self.publish_tools()
-                continue
-            if "busy" in answer:
-                pause = answer["busy"] if type(answer["busy"]) is int else 1000
-                await asyncio.sleep_ms(max(1, min(pause, 10000, left)))
-                continue
-            return answer
-        self._open = None
-        self.link.publish("cancel", '{"id":"%s"}' % ask)
-        if self.link.connected:
-            return _failure("timeout", "No companion answered in time. Is one running?")
-        return _failure("offline", _OFFLINE % self.link.problem)
-
-    async def _wait(self, ms):
-        self.beat += 1
-        try:
-            await asyncio.wait_for_ms(self._answered.wait(), ms)
-        except asyncio.TimeoutError:
-            return None
-        answer = self._answer
-        self._answer = None  # up to 4 KB, which the link may need before the next ask
-        return answer
-
-    def _publish_ask(self, ask, ctx, turn_ctx, talk, messages, sent, speaker, whole, facts, left):
-        out = ['{"id":"%s","tools":"%s"' % (ask, self.digest)]
-        if speaker:
-            out.append(',"from":' + dumps(speaker))
-        if left < _DEADLINE_MS - 100:
-            out.append(',"ms":%d' % left)
-        store = self.tools.kit.store
-        if store.count(_FACT):
-            out.append(',"mem":"%d.%d"' % (self.boot, store.writes))
-            if facts:
-                self._add_facts(out, store)
-        if not whole:
-            out.append(',"ctx":"%s"' % ctx)
-            if turn_ctx:
-                out.append(',"n":%d' % len(talk.turns))
-        out.append(',"new":[')
-        fixed = len(out)
-        old = len(talk.turns) if whole else 0
-        while True:
-            # The oldest turns give way where the whole conversation does not fit.
-            for text in talk.turns[len(talk.turns) - old :] + messages[0 if whole else sent :]:
-                out.append(text)
-                out.append(",")
-            out[-1] = "]}"
-            if self.link.publish("ask", out) or not old:
-                return
-            old -= 1
-            del out[fixed:]
-
-    def _add_facts(self, out, store):
-        size = 0
-        lead = ',"facts":{'
-        for key in store.keys(_FACT):
-            item = dumps(key) + ":" + dumps(store.get(_FACT + key))
-            size += len(item)
-            if size > _FACT_BYTES:
-                break
-            out.append(lead)
-            out.append(item)
-            lead = ","
-        out.append("}")
-
-    def _take_answer(self, msg):
-        aid = msg.get("id")
-        if aid is not None and aid == self._time_id and type(msg.get("time")) is int:
-            self._time_id = None
-            knew = clock.now() is not None
-            if clock.set_unix(msg["time"]) and not knew:
-                self.publish_status()
-            return
-        # Only the ask that is open now is answered, and once.
-        if aid is not None and aid == self._open:
-            self._open = None
-            self._answer = msg
-            self._answered.set()
-
     # ---- what goes out unasked
 
     def on_up(self):
-        """The link has a new session: say who we are."""
-        self.publish_status()
-        asyncio.create_task(self.publish_tools())
-        self._publish_state()
+        """The link has a new session."""
+        self.presence.on_up()
         self._outbox.pump()
-        if clock.now() is None:
-            self.ask_time()
 
     def will(self):
         return '{"online":false,"boot":%d}' % self.boot
 
-    def publish_status(self):
-        health = self.tools.kit.health()
-        self.link.publish(
-            "status",
-            dumps(
-                {
-                    "online": True,
-                    "boot": self.boot,
-                    "name": self.tools.kit.store.get("c:name"),
-                    "fw": VERSION,
-                    "board": self.tools.kit.guard.board.NAME,
-                    "tools": self.digest,
-                    "heap": health["heap"],
-                    "up": health["up"],
-                    "clock": clock.now() is not None,
-                    "safe": self._safe,
-                    "reset": self._reset_cause,
-                }
-            ),
-            True,
-        )
-
-    async def publish_tools(self):
-        """The specs, from flash as the build made them: a message, and the next when that is on
-        its way, since all of them are more than the heap can hold."""
-        while self._sending:
-            await asyncio.sleep_ms(20)
-        self._sending = True
-        try:
-            n = 1
-            while self.link.stream("tools/%d" % n if n > 1 else "tools", self._pieces(n), True):
-                for _ in range(_DRAIN_MS // 5):
-                    if self.link.drained():
-                        break
-                    await asyncio.sleep_ms(5)
-                n += 1
-                os.stat(self._specs % n)
-        except OSError:
-            pass  # there is no such part
-        finally:
-            self._sending = False
-
-    def _pieces(self, n):
-        def pieces():
-            with open(self._specs % n) as f:
-                while True:
-                    piece = f.read(_PIECE)
-                    if not piece:
-                        return
-                    yield piece
-
-        return pieces
-
-    def _points_changed(self):
-        if self.tools.kit.points.version != self._state_version:
-            self._publish_state()
-
-    def _publish_state(self):
-        points = self.tools.kit.points
-        points.look(self.tools.kit.guard)
-        # Streamed: 64 names are 4 KB, and each new session tells them anyway.
-        if self.link.stream("state", points.chunks, True):
-            self._state_version = points.version
-        self._state_ms = time.ticks_ms()
-
-    def ask_time(self):
-        self._time_id = "t%d-%d" % (self.boot, random.getrandbits(30))
-        self.link.publish("ask", '{"id":"%s","want":"time"}' % self._time_id)
-
     def tick(self):
         """Once a second, from the main program."""
         self._outbox.tick()
-        if not self.link.connected:
-            return
-        now = time.ticks_ms()
-        self._mind_clock(now)
-        if time.ticks_diff(now, self._state_ms) >= _STATE_EVERY_MS:
-            self._state_ms = now
-            if self.tools.kit.points.look(self.tools.kit.guard):
-                self._publish_state()
-
-    def _mind_clock(self, now):
-        """Ask a companion, which costs nothing; where none answers, NTP, which blocks a second."""
-        if clock.now() is None:
-            self._blind_s += 1
-            if self._blind_s % 60 == 5 and clock.from_ntp():
-                self._clock_ms = now
-                self.publish_status()
-            elif self._blind_s <= 5 or self._blind_s % 5 == 0:
-                self.ask_time()
-        elif time.ticks_diff(now, self._clock_ms) > _CLOCK_EVERY_MS:
-            self._clock_ms = now
-            self.ask_time()
+        if self.link.connected:
+            self.presence.tick()
 
     def event(self, kind, fields):
         """Tell something, at once or when the broker is back."""
@@ -539,10 +331,6 @@ def _is_utf8(view):
     except UnicodeError:
         return False
     return True
-
-
-def _failure(code, msg):
-    return {"err": {"code": code, "msg": msg}}
 
 
 def _receipt_field(name, last):

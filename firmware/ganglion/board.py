@@ -1,8 +1,9 @@
-"""The main program: the watchdog, what the console shows, and what a failed boot leads to.
+"""The main program: the watchdog, the log, and what a failed boot leads to.
 
 A boot has failed when it ends (an exception, the watchdog) before it has run for 10 s. main.py
 counts, in RTC memory: that outlives `machine.reset()` and the watchdog and costs no flash, and
-taking the power away is always a way back. Wi-Fi or a broker out of reach is no failure.
+taking the power away is always a way back. Wi-Fi or a broker out of reach is no failure. Behind
+the count is the log (log.py).
 """
 
 import asyncio
@@ -21,6 +22,7 @@ _HEALTHY_AFTER_S = const(10)
 _WATCHDOG_MS = const(30000)
 
 _MAGIC = b"GNG"  # main.py writes it, too
+_FAULT = "fault:"  # and this
 # Longest time without a beat: 15 s of joining Wi-Fi, 10 s of a companion's `busy`.
 _STUCK_S = const(25)
 
@@ -35,13 +37,18 @@ def _cause():
 
 
 def _forget_failed_boots():
-    machine.RTC().memory(_MAGIC + b"\0")
+    rtc = machine.RTC()
+    rtc.memory(_MAGIC + b"\0" + bytes(rtc.memory())[4:])
 
 
 class Board:
-    """What start.py fills in: `kit`, `link`, `agent`, `boot`; the first three None before."""
+    """What start.py fills in: `config`, `store`, `guard`, `kit`, `link`, `agent`, `boot`; the last
+    four are not there in safe mode."""
 
     def __init__(self):
+        self.config = None
+        self.store = None
+        self.guard = None
         self.kit = None
         self.link = None
         self.agent = None
@@ -49,22 +56,24 @@ class Board:
         self.problem = ""
         self._began = time.ticks_ms()
         self._up_s = 0
+        self._told = ""  # the link's problem
+
+    def note(self, event):
+        """For the log. A fault must not come of it."""
+        try:
+            lazy.load("log").note(self.boot, self.up_s(), event)
+        except Exception:
+            gc.collect()
+        lazy.drop("log")
+
+    def trouble(self, why):
+        """The link says why it is down: after each try, but it is told once."""
+        if why != self._told:
+            self._told = why
+            lazy.loaded("console").show(why)
+            self.note({"kind": "link", "msg": why})
 
     # ---- for the console
-
-    def status(self):
-        out = "boot %d, up %d s, %d B of memory free" % (self.boot, self.up_s(), _free())
-        if self.link:
-            out += ", link " + ("up" if self.link.connected else self.link.problem)
-        if self.problem:
-            out += "\nsafe mode: " + self.problem
-        return out
-
-    def points(self):
-        points = self.kit.points if self.kit else None
-        if not points or not points.names():
-            return "no points"
-        return "\n".join(["%s: pin %d" % (n, points.get(n)[0]) for n in points.names()])
 
     def safe_off(self):
         _forget_failed_boots()
@@ -112,8 +121,7 @@ class Board:
                 self.kit.guard.safe()
         finally:
             sys.print_exception(context["exception"])
-            rtc = machine.RTC()
-            rtc.memory(bytes(rtc.memory())[:4] + repr(context["exception"])[:150].encode())
+            self.note({"kind": _FAULT, "msg": repr(context["exception"])})
             machine.reset()
 
     async def _watch(self, link, agent):
@@ -134,6 +142,10 @@ class Board:
             agent_beat = agent.beat
             if link_s < _STUCK_S and agent_s < _STUCK_S:
                 watchdog.feed()
+            elif link_s == _STUCK_S or agent_s == _STUCK_S:
+                self.note({"kind": _FAULT, "msg": "agent %d s, link %d s" % (agent_s, link_s)})
+            if link.connected:
+                self._told = ""
             if self.up_s() >= _HEALTHY_AFTER_S and not healthy:
                 healthy = True
                 _forget_failed_boots()
@@ -145,11 +157,17 @@ def _free():
     return gc.mem_free()
 
 
-def main(failed, why):
-    """`failed` boots in a row came before this one; `why` is what the last one said."""
+def main(failed, log):
+    """`failed` boots in a row came before this one; `log` is what the last ones left."""
     board = Board()
-    if failed >= _MAX_FAILED_BOOTS:
-        board.problem = "%d boots failed: %s" % (failed, why or "no reason noted")
-        asyncio.run(board.run_safe())
-    else:
-        asyncio.run(board.run())
+    try:
+        if failed >= _MAX_FAILED_BOOTS:
+            at = log.rfind(b"fault:")
+            why = log[at:].split(b"\n")[0] if at >= 0 else b"no fault was noted"
+            board.problem = "%d boots failed; %s" % (failed, why.decode())
+            asyncio.run(board.run_safe())
+        else:
+            asyncio.run(board.run())
+    except KeyboardInterrupt:
+        _forget_failed_boots()
+        lazy.load("halt").halt(board)

@@ -1,32 +1,83 @@
-"""What a line on the serial port means: a command, or something said to the agent."""
+"""What a line on the serial port means: a command, or something said to the agent.
+
+`board` is the main program: `agent`, `kit` and `link` are None in safe mode; `config` and `store`
+where they could not be read. What a command prints are lines of a generator, with a pause behind
+each: at 115200 baud a long list takes a while, and rules go on meanwhile.
+"""
+
+import asyncio
+
+from . import lazy
+
+_ANSWER_S = 60
+_HELP = """\
+Say what you want: turn on pin 5. Or one of these:
+  status            how it is: memory, Wi-Fi, broker, time
+  points            names of pins, and levels
+  rules, schedules, routines
+                    what is set: when, and how it went last
+  log               the last events and faults
+  wifi              the network; 'wifi <name>' sets another
+  reboot            starts again
+  safe off          ends safe mode
+  factory reset     forgets what was set up; 'factory reset all' its identity, too"""
+_LISTS = ("points", "rules", "schedules", "routines")
 
 
-def command(board, line):
-    """`board` is the main program: `status()`, `points()`, `safe_off()`, `reboot()`, and `agent`,
-    None in safe mode."""
-    try:
-        text = line.decode().strip()
-    except UnicodeError:
-        print("That was not UTF-8.")
-        return
-    word = text.lower()
-    if word == "help":
-        print("Say what you want, or: status, points, safe off, reboot, help")
-    elif word == "status":
-        print(board.status())
-    elif word == "points":
-        print(board.points())
-    elif word == "safe off":
-        board.safe_off()
-    elif word == "reboot":
+async def command(board, text, ask, show):
+    """`ask(prompt, hidden)` is the next line typed; `show(text)` prints beside one."""
+
+    async def answer(prompt, hidden=False):
+        try:
+            return await asyncio.wait_for(ask(prompt, hidden), _ANSWER_S)
+        except asyncio.TimeoutError:
+            print()
+
+    words = " ".join(text.lower().split())
+    if not words:
+        pass
+    elif words in ("help", "?"):
+        print(_HELP)
+    elif words == "status" or words == "log":
+        await _print("status", lambda module: getattr(module, words)(board))
+    elif words in _LISTS:
+        await _print("lists", lambda module: module.lines(board, words))
+    elif words == "wifi" or words.startswith("wifi "):
+        await _run("wifi", board, text[5:].strip(), answer)
+    elif words == "factory reset" or words == "factory reset all":
+        await _run("reset", board, words.endswith(" all"), answer)
+    elif words == "safe off":
+        if board.problem:
+            board.safe_off()
+        print("This is not safe mode.")
+    elif words == "reboot":
         board.reboot()
-    elif text and board.agent is None:
-        print("Safe mode: no agent runs. 'safe off' boots normally again; there is 'status', too.")
-    elif text:
-        board.agent.say(text, "console", _show)
+    elif board.agent is None:
+        print("Safe mode: no agent runs. 'safe off' boots normally again; 'help' says what works.")
+    else:
+        board.agent.say(text, "console", lambda *turn: _show(show, *turn))
 
 
-def _show(tid, text, results, err, by):
-    print("%s%s" % (text, "  (%s)" % by if by else ""))
+async def _print(name, lines):
+    name = "command_" + name
+    try:
+        for line in lines(lazy.load(name)):
+            print(line)
+            await asyncio.sleep_ms(0)
+    finally:
+        lazy.drop(name)
+
+
+async def _run(name, board, what, answer):
+    name = "command_" + name
+    try:
+        await lazy.load(name).run(board, what, answer)
+    finally:
+        lazy.drop(name)
+
+
+def _show(show, tid, text, results, err, by):
+    out = "%s%s" % (text, "  (%s)" % by if by else "")
     for tool, args, receipt, _, _ in results:
-        print("  %s %s -> %s" % (tool, args, receipt))
+        out += "\n  %s %s -> %s" % (tool, args, receipt)
+    show(out)

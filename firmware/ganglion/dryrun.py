@@ -30,7 +30,7 @@ class _Sim:
 
     def run(self, job_of, row, args):
         """What is too long is left off, its `finally` is not."""
-        job = job_of(row, args, self._act, self._read, lambda text: self._line("tell: " + text))
+        job = job_of(row, args, self._act, self._read, self._tell, self._ask)
         steps = 0
         for ms in job.go():
             steps += 1
@@ -48,6 +48,15 @@ class _Sim:
         for name, level in self._levels.values():
             levels[str(name)] = level
         return self._lines, levels
+
+    def _tell(self, text):
+        self._line("tell: " + text)
+
+    def _ask(self, text, ms):
+        """As if somebody had answered, at once and for nothing."""
+        self._line("ask: " + text)
+        yield 0
+        return "(an answer)"
 
     def _line(self, text):
         if len(self._lines) < _MAX_LINES:

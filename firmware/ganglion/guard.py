@@ -93,8 +93,10 @@ class Guard:
     def within(self, gpio, value):
         """Raises `Refused` unless a driver may set this pin to `value`, in its tool's unit."""
         if self._flags(gpio) & _RANGE:
-            why = lazy.load("guard_set").outside(self.store, gpio, value)
-            lazy.drop("guard_set")
+            try:
+                why = lazy.load("guard_set").outside(self.store, gpio, value)
+            finally:
+                lazy.drop("guard_set")
             if why:
                 raise Refused(why)
 

@@ -3,7 +3,8 @@
 An id is `<source>` or `<source>-<n>`, `n` in base 36 and growing. For each source the table holds
 the highest `n` seen and which of the 32 below it were seen (the window of RFC 4303, section
 3.4.3), until the last expiry of that source has passed; so a double cannot outlive its memory,
-and a busy requester takes one entry, not one a command. 64 entries of 16 bytes: 1 KiB.
+and a busy requester takes one entry, not one a command. 64 entries of 16 bytes at most, 4 at
+first: a house has few requesters.
 """
 
 import binascii
@@ -13,13 +14,14 @@ from micropython import const
 
 MAX_SOURCES = 64
 _MAX_RESULTS = const(8)
-_MAX_RESULT_BYTES = const(3072)
+_MAX_RESULT_BYTES = const(2048)
 _MAX_AHEAD_S = const(300)
 
 # CRC-32 of the source, last expiry, highest n, window: bit i stands for n - i. Two sources alike
 # in their CRC would have a command of theirs refused as a double; none could act twice.
 _ENTRY = ">IIII"
 _ENTRY_BYTES = const(16)
+_FIRST_SOURCES = const(4)
 _MAX_N = const(0xFFFFFFFF)
 _WINDOW = const(32)
 _ID_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -55,7 +57,7 @@ def _split(cid):
 class Inbox:
     def __init__(self, boot):
         self.boot = boot
-        self._table = bytearray(MAX_SOURCES * _ENTRY_BYTES)
+        self._table = bytearray(_FIRST_SOURCES * _ENTRY_BYTES)
         self.running = []  # ids of the commands that run or wait
         self._results = []  # (id, topic leaf, payload), oldest first
         self._result_bytes = 0
@@ -95,7 +97,10 @@ class Inbox:
                 break
         else:
             if at < 0:
-                return "busy", "%d requesters are alive; try again in a minute" % MAX_SOURCES
+                at = len(table)
+                if at == MAX_SOURCES * _ENTRY_BYTES:
+                    return "busy", "%d requesters are alive; try again in a minute" % MAX_SOURCES
+                table = self._table = table + bytes(at)  # twice as long
             high = n
             window = until = 0
         if n > high:

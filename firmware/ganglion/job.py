@@ -10,7 +10,9 @@ from .tools import fill, show
 
 _BIG = const(1000000000)
 _MAX_TEXT_BYTES = const(200)
+_MAX_ASK_BYTES = const(512)
 _MAX_TOLD = const(8)
+_WITHIN_S = const(20)  # as in routine_flow.py
 # Phases of a job.
 DO = 0
 LAST = 1
@@ -24,10 +26,11 @@ class RunError(Exception):
 class Job:
     """One run: `go` yields until all is done, `last` is its `finally` alone.
 
-    `act(tool, args)` → (receipt, sentence, acted); `read(ref)` → level; `tell(text)`.
+    `act(tool, args)` → (receipt, sentence, acted); `read(ref)` → level; `tell(text)`;
+    `ask(text, ms)` → a generator of ms to wait that returns a model's text, or None.
     """
 
-    def __init__(self, row, args, act, read, tell):
+    def __init__(self, row, args, act, read, tell, ask=None):
         self.program = row["r"]
         self.steps, self.ms, self.acts, self._last_steps, self.last_ms = row["s"]
         self.args = args
@@ -37,6 +40,7 @@ class Job:
         self._act = act
         self._read = read
         self._tell = tell
+        self._ask = ask
         self._vars = dict(args)
         self._left = self.steps - self._last_steps
 
@@ -96,10 +100,20 @@ class Job:
         elif "set" in step:
             self._vars[step["set"][0]] = self._value(step["set"][1])
         elif "notify" in step:
-            text = fill(step["notify"], self._shown)
-            while len(text.encode()) > _MAX_TEXT_BYTES:
-                text = text[:-1]
-            self._tell(text)
+            self._tell(self._text(step["notify"], _MAX_TEXT_BYTES))
+        elif "ask" in step:
+            text = self._text(step["ask"], _MAX_ASK_BYTES)
+            said = yield from self._ask(text, int(step.get("within", _WITHIN_S) * 1000))
+            if said is None:
+                yield from self._block(step["offline"])
+            else:
+                self._vars[step["as"]] = said
+
+    def _text(self, text, most):
+        text = fill(text, self._shown)
+        while len(text.encode()) > most:
+            text = text[:-1]
+        return text
 
     def _call(self, step):
         call = step["call"]

@@ -1,12 +1,23 @@
 """Modules that are loaded for a use and dropped after it: what is rare, or runs once, must not
 cost what every turn needs. Loading one takes some milliseconds of flash reads."""
 
+import gc
 import sys
 
 
 def load(name):
     """The module `ganglion.<name>`."""
-    return __import__("ganglion." + name, None, None, (name,))
+    there = list(sys.modules)
+    try:
+        return __import__("ganglion." + name, None, None, (name,))
+    except MemoryError:
+        # Half of it would stay, and what it had brought along: every later call would find the
+        # heap so much smaller.
+        for name in list(sys.modules):
+            if name not in there and name.startswith("ganglion."):
+                drop(name[9:])
+        gc.collect()
+        raise
 
 
 def loaded(name):

@@ -1,7 +1,8 @@
 """The MQTT link: one task owns the socket, reads it and reacts; `publish` only queues and writes.
 
-What the outside sees: `publish()`, `connected`, `beat` (grows while the link turns), and the
-two callbacks `on_message(leaf, payload view or None)` and `on_up()`.
+What the outside sees: `publish()`, `connected`, `beat` (grows while the link turns); what it calls
+is `agent.handle(leaf, payload view or None)`, `agent.on_up()`, `agent.will()`, and, where someone
+has set it, `on_event(name, payload view or None, packet id, sent before)`.
 
 How a session can end, and what follows:
 - the broker closes, resets, or breaks the protocol  -> back-off, connect again
@@ -47,15 +48,13 @@ def _readable(sock):
 
 
 class Link:
-    def __init__(self, config, wlan, will, on_message, on_up, log):
+    def __init__(self, config, wlan, log):
         """`config` has device, secret, host, port, wifi (ssid, password) and, for TLS, ca (a DER
         file's path)."""
         self._config = config
         self._wlan = wlan
-        self._will = will
-        self._on_message = on_message
-        self._on_up = on_up
         self._log = log
+        self.agent = None  # before `run`: who has `handle`, `on_up` and `will`
         self._prefix = "gn/" + config["device"]
         self._decoder = None
         self._sock = None
@@ -72,6 +71,7 @@ class Link:
         self._backoff = _BACKOFF_FIRST_MS
         self._refused = False
         self.on_ack = None  # called with the packet id when the broker has an event
+        self.on_event = None  # set by who wants what comes below down/event/
         self.connected = False
         self.problem = "not connected yet"
         self.sessions = 0
@@ -83,7 +83,7 @@ class Link:
         """Queue `gn/<device>/up/<leaf>` at QoS 1: its packet id, or False when the bound is
         reached: not sent.
 
-        `payload` is bytes, str or a list of them, 4096 bytes at most in all. On the topics of
+        `payload` is as `mqtt.size` takes it, 4096 bytes at most in all. On the topics of
         _LATEST the newest message is the one that counts: it takes the place of one that still
         waits, and is refused only when it is too long.
         """
@@ -203,7 +203,7 @@ class Link:
             while wait > 0:
                 self.beat += 1
                 await asyncio.sleep_ms(min(wait, 1000))
-                wait -= 1000
+                wait = min(wait - 1000, self._backoff)
 
     async def _join(self):
         if self._wlan.isconnected():
@@ -274,7 +274,7 @@ class Link:
         self._rx = self._tx = time.ticks_ms()
         self._ping = 0
         self._refused = False
-        will = self._will()
+        will = self.agent.will()
         self._write(
             lazy.load("mqtt_open").connect(
                 config["device"],
@@ -310,10 +310,15 @@ class Link:
         kind, flags, body, whole = packet
         if kind == mqtt.PUBLISH:
             topic, pid, payload = mqtt.parse_publish(flags, body)
-            leaf = topic[topic.rfind("/") + 1 :]
             # Retained commands are never ours: someone's mistake must not come again at each boot.
-            if not flags & 1:
-                self._on_message(leaf, payload if whole else None)
+            if not flags & 1 and topic:
+                leaf = topic[topic.find("/down/") + 6 :]
+                if not whole:
+                    payload = None
+                if leaf[:6] != "event/":
+                    self.agent.handle(leaf, payload)
+                elif self.on_event:
+                    self.on_event(leaf[6:], payload, pid, flags & 8)
             # Acknowledged once handled: what was lost on the way comes again, and the ids sort out
             # what comes twice.
             if pid and self._sock is not None:
@@ -339,13 +344,22 @@ class Link:
         if why:
             self._refused = lasts
             raise LinkError("refused: " + why)
-        self._write(lazy.load("mqtt_open").subscribe(self._next_pid(), self._prefix + "/down/+"))
+        down = "/down/+"
+        event = "/down/event/+"
+        self._write(
+            lazy.load("mqtt_open").subscribe(
+                self._next_pid(), self._prefix + down, self._prefix + event, "gn/all" + event
+            )
+        )
 
     def _suback(self, body):
-        granted = lazy.load("mqtt_open").granted(body)
+        granted = lazy.load("mqtt_open").granted
         lazy.drop("mqtt_open")
-        if not granted:
+        if not granted(body):
             raise LinkError("the broker refused the subscription")
+        # Without events everything else goes on, so that a broker of one's own need not have them.
+        if not granted(body, 1):
+            self._log("the broker refuses events: see docs/automation.md")
         self._up()
 
     def _up(self):
@@ -356,7 +370,7 @@ class Link:
         # What an earlier session could not deliver, in order, before anything new.
         for entry in self._pending:
             self._write_entry(entry)
-        self._on_up()
+        self.agent.on_up()
 
     async def _keep(self, began):
         """The session's deadlines; outside the read, which may wait for ever."""
@@ -392,6 +406,11 @@ class Link:
             if entry[2] is not None and time.ticks_diff(now, entry[2]) > _ACK_MS:
                 return True
         return False
+
+    def join(self):
+        """Wi-Fi is another from now on: leave the one that is joined, and do not wait."""
+        self._backoff = _BACKOFF_FIRST_MS
+        self._wlan.disconnect()
 
     def close(self):
         """Say goodbye, so that the will is not sent. The caller resets the chip next."""

@@ -65,12 +65,16 @@ def _pieces(payload):
         if isinstance(part, str):
             for at in range(0, len(part), _PIECE):
                 yield part[at : at + _PIECE].encode()
+        elif callable(part):
+            for text in part():
+                yield from _pieces(text)
         else:
             yield part
 
 
 def size(payload):
-    """Bytes of a payload: bytes, str, or a list of them."""
+    """Bytes of a payload: bytes, str, or a list of them and of functions that yield them, the
+    same each time they are called."""
     n = 0
     for piece in _pieces(payload):
         n += len(piece)
@@ -80,7 +84,7 @@ def size(payload):
 def publish(topic, payload, pid=0, retain=False):
     """PUBLISH; QoS 1 when `pid` (1..65535) is given, QoS 0 otherwise.
 
-    `payload` is bytes, str, or a list of them. The result is one buffer, for one write: several
+    `payload` is as in `size`. The result is one buffer, for one write: several
     small writes cost 24 to 44 ms each with Nagle's algorithm in the way.
     """
     n = size(payload)
@@ -190,8 +194,12 @@ class Decoder:
             if self._end - at < 2:
                 return None
             head = 2 + (buf[at] << 8 | buf[at + 1]) + 2
-            if head > _HEAD_ROOM:
-                raise MQTTError("topic of %d bytes" % (head - 4))
+            if at - self._start + head > self._max:
+                # Not acknowledged, for its packet id lies behind what we can hold; but whoever
+                # may choose the name of an event must not be able to end the session.
+                self._skip = length
+                self._start = at
+                return self.next()
             if self._end - at < head:
                 return None
             body = memoryview(buf)[at : at + head]
@@ -205,7 +213,8 @@ class Decoder:
 
 
 def parse_publish(flags, body):
-    """`(topic, packet id or 0, payload view)` of a PUBLISH body."""
+    """`(topic, packet id or 0, payload view)` of a PUBLISH body. A topic that is too long to be
+    one of ours is "": who may write events chooses their names."""
     if len(body) < 2:
         raise MQTTError("short PUBLISH")
     n = (body[0] << 8 | body[1]) + 2
@@ -215,7 +224,7 @@ def parse_publish(flags, body):
     if len(body) < n + 2 * qos:
         raise MQTTError("short PUBLISH")
     try:
-        topic = str(body[2:n], "utf-8")
+        topic = str(body[2:n], "utf-8") if n <= _HEAD_ROOM else ""
     except UnicodeError:
         raise MQTTError("topic is not UTF-8") from None
     pid = 0

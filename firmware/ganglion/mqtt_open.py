@@ -25,11 +25,12 @@ def connect(client_id, user, password, keepalive_s, will_topic, will_payload):
     return packet(0x10, body)
 
 
-def subscribe(pid, topic):
-    """SUBSCRIBE to one topic filter at QoS 1."""
+def subscribe(pid, *filters):
+    """SUBSCRIBE to topic filters at QoS 1."""
     body = bytearray((pid >> 8, pid & 255))
-    append_string(body, topic)
-    body.append(1)
+    for topic in filters:
+        append_string(body, topic)
+        body.append(1)
     return packet(0x82, body)
 
 
@@ -42,6 +43,6 @@ def refusal(body):
     return why, code in (2, 4, 5)
 
 
-def granted(body):
-    """Whether a SUBACK grants the subscription."""
-    return len(body) > 2 and body[2] <= 2
+def granted(body, n=0):
+    """Whether a SUBACK grants the filter `n`."""
+    return len(body) > 2 + n and body[2 + n] <= 2

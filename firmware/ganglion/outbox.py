@@ -23,6 +23,8 @@ _WRITE_EVERY_S = const(60)
 class Outbox:
     """What is public but not a method is for outbox_flash.py."""
 
+    note = None  # start.py puts the log's here: it has each event first
+
     def __init__(self, store, link):
         self.store = store
         self.dropped = 0  # not told yet
@@ -45,6 +47,8 @@ class Outbox:
 
     def add(self, event):
         """`event` is a dict with `kind`, `boot` and `n`, which is the outbox's from here on."""
+        if self.note:
+            self.note(event)
         if len(dumps(event).encode()) > _MAX_BYTES:
             event = {"kind": event["kind"], "boot": event["boot"], "n": event["n"], "cut": True}
         self.held.append(event)

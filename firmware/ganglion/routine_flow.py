@@ -17,6 +17,9 @@ _MAX_MS = const(86400000)
 _MAX_LAST_STEPS = const(100)
 _MAX_LAST_WAIT_MS = const(5000)
 _MAX_NOTIFIES = const(20)
+_MAX_ASKS = const(4)
+_WITHIN_S = const(20)
+_ANSWER_BYTES = const(200)  # as question.py cuts it
 _CALL_MS = const(500)
 _STEP_MS = const(20)
 _SPARE_MS = const(5000)  # for what else the chip does meanwhile
@@ -42,31 +45,34 @@ class _Flow:
             else:
                 self._params[name] = (kind, param.get("min", 0), param.get("max", 1))
         self._env = dict(self._params)
-        self._wait_ms = 0
-        self._notifies = 0
+        self._spent = [0, 0, 0]  # ms of waits, notifies, asks
 
     def program(self, program, result):
         steps, ms = self._block(program["do"], "do")
         # finally sees parameters only: it may run when a cut has left nothing else.
         self._env = dict(self._params)
-        self._wait_ms = 0
+        self._spent[0] = 0
         last, last_ms = self._block(program.get("finally", ()), "finally")
         if last > _MAX_LAST_STEPS:
             raise RoutineError(
                 "finally", "takes up to %d steps, %d may be" % (last, _MAX_LAST_STEPS)
             )
-        if self._wait_ms > _MAX_LAST_WAIT_MS:
+        if self._spent[0] > _MAX_LAST_WAIT_MS:
             raise RoutineError("finally", "may wait 5 seconds in all")
         if steps + last > _MAX_STEPS:
             raise RoutineError("do", "takes up to %d steps, %d may be" % (steps + last, _MAX_STEPS))
         ms += last_ms + _SPARE_MS
         if ms > _MAX_MS:
             raise RoutineError("do", "takes up to %d hours, 24 may be" % -(-ms // 3600000))
-        if self._notifies > _MAX_NOTIFIES:
-            raise RoutineError("do", "notifies up to %d times, 20 may be" % self._notifies)
+        if self._spent[1] > _MAX_NOTIFIES:
+            raise RoutineError("do", "notifies up to %d times, 20 may be" % self._spent[1])
+        if self._spent[2] > _MAX_ASKS:
+            raise RoutineError("do", "asks a model up to %d times, 4 may be" % self._spent[2])
         result["steps"] = steps + last
         result["ms"] = ms
         result["last"] = [last, last_ms]
+        if self._spent[2]:
+            result["asks"] = self._spent[2]
 
     def _block(self, steps, path):
         """The worst case of a list of steps: `(steps, ms)`."""
@@ -88,7 +94,7 @@ class _Flow:
         if "wait" in step:
             high = self._bounds(step["wait"], path + "wait", 86400)[1]
             ms = int(high * 1000) + 1
-            self._wait_ms += ms
+            self._spent[0] += ms
             return 1, ms + _STEP_MS
         if "if" in step:
             return self._if(step, path)
@@ -103,31 +109,50 @@ class _Flow:
                 known = ("text", 0, 24)
             self._define(step["set"][0], known, path + "set")
             return 1, _STEP_MS
-        self._notifies += 1
+        if "ask" in step:
+            return self._ask(step, path)
+        self._spent[1] += 1
         self._text(step["notify"], path + "notify")
         return 1, _CALL_MS
 
     def _if(self, step, path):
         self._condition(step["if"], path + "if")
-        env = dict(self._env)
-        waited = self._wait_ms
-        told = self._notifies
+        before = self._fork()
         n, ms = self._block(step["then"], path + "then")
-        env_then = self._env
-        waited_then = self._wait_ms
-        told_then = self._notifies
-        self._env = env
-        self._wait_ms = waited
-        self._notifies = told
+        before = self._fork(before)
         n_else, ms_else = self._block(step.get("else", ()), path + "else")
-        self._wait_ms = max(waited_then, self._wait_ms)
-        self._notifies = max(told_then, self._notifies)
+        self._meet(before)
+        return 1 + max(n, n_else), _STEP_MS + max(ms, ms_else)
+
+    def _ask(self, step, path):
+        self._text(step["ask"], path + "ask")
+        self._spent[2] += 1
+        before = self._fork()
+        self._define(step["as"], ("text", 0, _ANSWER_BYTES), path + "as")
+        before = self._fork(before)
+        n, ms = self._block(step["offline"], path + "offline")
+        self._meet(before)
+        # The worst is to wait to the end, and then to do without.
+        return 1 + n, int(step.get("within", _WITHIN_S) * 1000) + _CALL_MS + ms
+
+    def _fork(self, before=None):
+        """What is known here, for a branch to change a copy of it; with `before`, the other
+        branch begins there, and what the first made of it is returned."""
+        known = self._env, self._spent
+        self._env, self._spent = before or known
+        self._env = dict(self._env)
+        self._spent = list(self._spent)
+        return known
+
+    def _meet(self, other):
+        """Behind two branches: this one's end, and `other` of the first."""
+        env, spent = other
+        self._spent = [max(n, self._spent[at]) for at, n in enumerate(spent)]
         both = {}
         for name, known in self._env.items():
-            if name in env_then:
-                both[name] = _join(known, env_then[name])
+            if name in env:
+                both[name] = _join(known, env[name])
         self._env = both
-        return 1 + max(n, n_else), _STEP_MS + max(ms, ms_else)
 
     def _loop(self, steps, path, low, high, condition):
         """The body runs `low` to `high` times."""
@@ -139,11 +164,9 @@ class _Flow:
         if condition is not None:
             self._condition(condition, path + "while")
         before = dict(self._env)
-        waited = self._wait_ms
-        told = self._notifies
+        spent = list(self._spent)
         n, ms = self._block(steps, path + "do")
-        self._wait_ms = waited + (self._wait_ms - waited) * high
-        self._notifies = told + (self._notifies - told) * high
+        self._spent = [n + (self._spent[at] - n) * high for at, n in enumerate(spent)]
         if low < 1:
             self._env = before
         # A while looks at its condition once more than it runs.
@@ -335,7 +358,7 @@ def _assigned(steps, out):
             out.append(pair[0])
         if "as" in step:
             out.append(step["as"])
-        for word in ("then", "else", "do"):
+        for word in ("then", "else", "do", "offline"):
             if word in step:
                 _assigned(step[word], out)
 

@@ -16,7 +16,7 @@ _STEPS = (
     "while max do",
     "set",
     "notify",
-    "ask offline?",
+    "ask as offline within?",
 )
 
 
@@ -84,6 +84,11 @@ def _is_name(text):
     return True
 
 
+def _name(text, path):
+    if not _is_name(text):
+        raise RoutineError(path, "is no name: a-z, 0-9 and _, 16 at most")
+
+
 def _fields(obj, words, path):
     """`obj` has the fields that `words` names, and no other."""
     if not isinstance(obj, dict):
@@ -126,7 +131,7 @@ def _word(step, path):
                 _fields(step, words, path)
                 return word
     raise RoutineError(
-        path, "must be a step: call, wait, if, repeat, while, set or notify, not " + show(step)
+        path, "must be a step: call, wait, if, repeat, while, set, notify or ask, not " + show(step)
     )
 
 
@@ -140,7 +145,7 @@ def _written(steps, path, depth):
     for at, step in enumerate(steps):
         where = "%s[%d]" % (path, at)
         _shape(step, _word(step, where), where)
-        for word in ("then", "else", "do"):
+        for word in ("then", "else", "do", "offline"):
             if word in step:
                 n += _written(step[word], "%s.%s" % (where, word), depth + 1)
     return n
@@ -157,8 +162,8 @@ def _shape(step, word, path):
             raise RoutineError(where + ".args", "must be an object")
         if type(step.get("try", False)) is not bool:
             raise RoutineError(path + ".try", "must be true or false")
-        if "as" in step and not _is_name(step["as"]):
-            raise RoutineError(path + ".as", "is no name: a-z, 0-9 and _, 16 at most")
+        if "as" in step:
+            _name(step["as"], path + ".as")
     elif word == "while":
         most = step["max"]
         if type(most) is not int or not 1 <= most <= 1000:
@@ -172,4 +177,11 @@ def _shape(step, word, path):
         if not isinstance(part, str) or not 1 <= len(part.encode()) <= 160:
             raise RoutineError(where, "must be text of 1 to 160 bytes")
     elif word == "ask":
-        raise RoutineError(where, "asking a model is not built yet; use notify, and leave it out")
+        if path[:7] == "finally":
+            raise RoutineError(where, "has no place in finally, which may run with no network")
+        if not isinstance(part, str) or not 1 <= len(part.encode()) <= 240:
+            raise RoutineError(where, "must be text of 1 to 240 bytes")
+        most = step.get("within", 20)
+        if not number(most) or not 1 <= most <= 120:
+            raise RoutineError(path + ".within", "must be a number from 1 to 120, in seconds")
+        _name(step["as"], path + ".as")

@@ -76,6 +76,10 @@ class _Pins:
             self._states = self._states | then
             if self._last:
                 self._states = self._states | states  # its condition may fail
+        elif "offline" in step:
+            states = self._states
+            self._block(step["offline"], path + "offline")
+            self._states = self._states | states
         elif "do" in step:
             states = out = self._states
             path += "do"

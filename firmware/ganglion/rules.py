@@ -1,19 +1,21 @@
-"""Rules: when a reading crosses a level, for a time, run a tool.
+"""Rules: when a reading crosses a level, for a time, or an event arrives, run a tool.
 
 A rule is the record `r:<name>`:
 
-    {"read": pin or point, or "sensor": [tool, args, field], "is": condition, "value", "to", "hyst",
-     "for": seconds, "cool": seconds, "hours": [from, to] in minutes of the local day or absent,
-     "do": [tool, args], "off": 1 when paused}
+    {"read": pin or point, or "sensor": [tool, args, field], or "event": name, "is": condition,
+     "value", "to", "hyst", "text", "for": seconds, "cool": seconds, "hours": [from, to] in minutes
+     of the local day or absent, "do": [tool, args], "off": 1 when paused}
 
 What is read often stands in a table in RAM, a row a rule; the action is read from flash when it
 is wanted. Levels of pins are looked at every 5 ms, an ADC once a second, and other sensors, which
-may block for most of a second, every 10 s.
+may block for most of a second, every 10 s. What an event says (trigger.py) is looked at when it
+comes, and stands until the next.
 
 A condition (`above`, `below`, `between`, `on`, `off`) fires once when it has held for `for`
 seconds, and again only after it has not held. Hysteresis: what was above stays above until it is
 below `value - hyst`. `changes` fires at each change of at least `hyst`. `silent` fires when a
-sensor has given no reading for `value` seconds. After a run, `cool` seconds must pass.
+sensor has given no reading for `value` seconds, `arrives` at each event. After a run, `cool`
+seconds must pass.
 """
 
 import asyncio
@@ -27,15 +29,27 @@ from micropython import const
 from . import clock, lazy
 
 _PREFIX = "r:"
-_CONDITIONS = ("on", "off", "changes", "above", "below", "between", "silent")
-_ON, _OFF, _CHANGES, _ABOVE, _BELOW, _BETWEEN, _SILENT = range(7)
+_CONDITIONS = "on off changes above below between silent arrives equals".split()
+_ON = const(0)
+_OFF = const(1)
+_CHANGES = const(2)
+_ABOVE = const(3)
+_BELOW = const(4)
+_BETWEEN = const(5)
+_SILENT = const(6)
+_ARRIVES = const(7)
 
-# CRC-32 of the name, GPIO or 255, condition, value, to, hysteresis, last reading; milliseconds of
-# `for`; ticks since when it holds (or of the last reading); ticks of the last run; flags
+# CRC-32 of the name, GPIO or what is below, condition, value, to, hysteresis, last reading;
+# milliseconds of `for`; ticks since when it holds (or of the last reading); ticks of the last run;
+# flags
 _ROW = ">IBBffffIIIB"
 _ROW_BYTES = const(35)
+_AT_KIND = const(5)
 _AT_READING = const(18)
+_AT_FOR = const(22)
+_AT_SINCE = const(26)
 _NO_PIN = const(255)
+_EVENT = const(128)  # and above: an event, with seven bits of its name's hash
 
 _HOLDS = const(1)  # the condition holds, and _SINCE says since when
 _FIRED = const(2)  # and it has been acted on
@@ -48,32 +62,48 @@ _FAST_MS = const(5)
 _SLOW_MS = const(1000)
 _RARE_EVERY = const(10)  # of the slow rounds
 _COOL_MAX_MS = const(86400000)
+# Events that rules wait for: 16 at once, then 4 a second. Each is some reads of flash.
+_MAX_EVENTS = const(16)
+_EVENTS_EVERY_S = const(4)
 
 
 def _hash(name):
     return binascii.crc32(name.encode())
 
 
+def _mark(event):
+    """What stands for an event in a row."""
+    return _EVENT + _hash(event) % (_NO_PIN - _EVENT)
+
+
 class Rules:
-    def __init__(self, store, resolve, level, sense, act, event):
+    def __init__(self, points, store, resolve, level, sense, act, event):
         """`resolve(pin or point)` is the GPIO, or raises; `level(gpio)` reads a pad;
         `sense(tool, args)` and `act(tool, args)` return receipts; `event(kind, fields)` tells
-        people."""
+        people. `points` has a `version`, by which a name that moves is seen."""
         self.beat = 0
+        self._points = points
+        self._version = points.version
         self._store = store
         self._level = level
         self._sense = sense
         self._act = act
-        self._event = event
+        self.event = event
         self._resolve = resolve
         self._table = bytearray()
         self._stale = True
         self._slow_ms = time.ticks_ms()
         self._round = 0
         self._fast = False
+        self._left = _MAX_EVENTS
+        self._lost = 0
+        self.held = bytearray()  # for trigger.py: what tells events seen lately from new ones
 
-    def changed(self):
-        """A rule or a point has changed."""
+    def changed(self, name):
+        """The rule `name` has changed."""
+        for i in range(0, len(self._table), _ROW_BYTES):
+            if struct.unpack_from(">I", self._table, i)[0] == _hash(name):
+                self._table[i + _AT_KIND] = 0xFF  # its past is that of another rule
         self._stale = True
 
     async def loop(self):
@@ -86,30 +116,62 @@ class Rules:
     def turn(self):
         """Look at everything that is to be looked at now."""
         now = time.ticks_ms()
-        if self._stale:
+        if self._stale or self._version != self._points.version:
             self._load(now)
         slow = time.ticks_diff(now, self._slow_ms) >= _SLOW_MS
         if slow:
             self._slow_ms = now
             self._round += 1
+            self._left = min(self._left + _EVENTS_EVERY_S, _MAX_EVENTS)
+            if self._lost and self._left == _MAX_EVENTS:
+                msg = "%d events came too fast and were dropped" % self._lost
+                self.event("error", {"on": "event", "msg": msg})
+                self._lost = 0
         for i in range(0, len(self._table), _ROW_BYTES):
-            if self._table[i + 4] == _NO_PIN:
+            gpio = self._table[i + 4]
+            if gpio < _EVENT:
+                look = True
+            else:
                 rare = self._table[i + _ROW_BYTES - 1] & _RARE
                 look = slow and not (rare and self._round % _RARE_EVERY)
-            else:
-                look = True
             if look:
                 try:
-                    self._look(i, now)
+                    self.look(i, now)
                 except Exception as e:
-                    # One rule must not end the others.
-                    sys.print_exception(e)
-                    self._event("error", {"on": "rule", "msg": repr(e)})
+                    self._failed(e)
+
+    def arrived(self, name, view, pid, again):
+        """The event `name`, from the link; `view` is None when it was too big, `again` true when
+        the broker marks it as sent before. Raises nothing."""
+        now = time.ticks_ms()
+        if self._stale:
+            self._load(now)
+        mark = _mark(name)
+        rows = [i for i in range(0, len(self._table), _ROW_BYTES) if self._table[i + 4] == mark]
+        if not rows:
+            return  # no rule waits for it
+        if not self._left:
+            self._lost += 1
+            return
+        self._left -= 1
+        try:
+            lazy.load("trigger").take(self, rows, now, name, view, pid, again)
+        except Exception as e:
+            self._failed(e)
+        finally:
+            lazy.drop("trigger")
+
+    def _failed(self, e):
+        # One rule must not end the others.
+        sys.print_exception(e)
+        self.event("error", {"on": "rule", "msg": repr(e)})
 
     def _load(self, now):
-        """The table from flash. What holds already is looked at anew."""
+        """The table from flash. A rule that is what it was goes on where it was."""
         self._stale = False
-        rows = []
+        self._version = self._points.version
+        old = self._table
+        table = bytearray()
         self._fast = False
         for name in self._store.keys(_PREFIX):
             record = self._store.get(_PREFIX + name)
@@ -122,12 +184,15 @@ class Rules:
                 try:
                     gpio = self._resolve(record["read"])
                 except Exception as e:
-                    self._event("error", {"on": "rule", "by": name, "msg": repr(e)})
+                    self.event("error", {"on": "rule", "by": name, "msg": repr(e)})
                     continue
                 self._fast = True
+            elif "event" in record:
+                gpio = _mark(record["event"])
             elif record["sensor"][0] != "adc_read":
                 flags = _RARE
-            rows.append(
+            at = len(table)
+            table.extend(
                 struct.pack(
                     _ROW,
                     _hash(name),
@@ -143,15 +208,30 @@ class Rules:
                     flags,
                 )
             )
-        self._table = bytearray(b"".join(rows))
+            for i in range(0, len(old), _ROW_BYTES):
+                if (
+                    old[i : i + _AT_READING] == table[at : at + _AT_READING]
+                    and old[i + _AT_FOR : i + _AT_SINCE] == table[at + _AT_FOR : at + _AT_SINCE]
+                ):
+                    table[at : at + _ROW_BYTES] = old[i : i + _ROW_BYTES]
+        self._table = table
 
-    def _look(self, i, now):
+    def look(self, i, now, reading=None):
+        """Look at the rule of row `i`. `reading` is what an event has just said."""
         row = struct.unpack_from(_ROW, self._table, i)
         gpio, kind, value, to, hyst, last, for_ms, since, ran_ms, flags = row[1:]
-        if gpio != _NO_PIN:
+        if flags & _RAN and time.ticks_diff(now, ran_ms) > _COOL_MAX_MS:
+            flags &= ~_RAN  # before the ticks wrap
+            self._table[i + _ROW_BYTES - 1] = flags
+        if gpio < _EVENT:
             reading = self._level(gpio)
-        else:
+        elif gpio == _NO_PIN:
             reading = self._reading(row[0])
+        elif reading is not None:
+            if kind != _CHANGES:
+                struct.pack_into(">f", self._table, i + _AT_READING, reading)
+        elif flags & _HOLDS and not flags & _FIRED and kind < _SILENT and kind != _CHANGES:
+            reading = last  # it stands, and may have to be acted on by now
         if kind == _SILENT:
             if reading is not None or not flags & _SEEN:
                 since, flags = now, _SEEN | flags & (_RAN | _RARE)
@@ -164,6 +244,9 @@ class Rules:
             if holds or not flags & _READ:
                 struct.pack_into(">f", self._table, i + _AT_READING, reading)
             flags = flags & (_RAN | _RARE) | _READ
+        elif kind == _ARRIVES:
+            flags &= _RAN
+            holds = True
         else:
             holds = _holds(kind, reading, value, to, hyst if flags & _HOLDS else 0)
         if not holds:
@@ -180,15 +263,17 @@ class Rules:
             if ran:
                 ran_ms = now
                 flags |= _RAN
-        elif flags & _RAN and time.ticks_diff(now, ran_ms) > _COOL_MAX_MS:
-            flags &= ~_RAN  # before the ticks wrap
-        struct.pack_into(">IIB", self._table, i + 26, since & 0xFFFFFFFF, ran_ms, flags)
+        struct.pack_into(">IIB", self._table, i + _AT_SINCE, since & 0xFFFFFFFF, ran_ms, flags)
 
     def _reading(self, key):
         tool, args, field = self._record(key)[1]["sensor"]
         receipt = self._sense(tool, args)
         value = receipt.get(field)
         return None if "err" in receipt or type(value) not in (int, float) else value
+
+    def row(self, i):
+        """`(name, record)` of row `i`."""
+        return self._record(struct.unpack_from(">I", self._table, i)[0])
 
     def _record(self, key):
         for name in self._store.keys(_PREFIX):
@@ -205,7 +290,7 @@ class Rules:
         if hours and not self._within(hours):
             return False
         receipt = self._act(*record["do"])
-        self._event("fired", {"by": name, "tool": record["do"][0], "receipt": receipt})
+        self.event("fired", {"by": name, "tool": record["do"][0], "receipt": receipt})
         return True
 
     def _within(self, hours):
@@ -213,8 +298,8 @@ class Rules:
         now = clock.now()
         if now is None:
             return False
-        tz = lazy.load("tz")
         try:
+            tz = lazy.load("tz")
             h, m = tz.local(tz.parse(self._store.get("c:tz", "UTC0")), now)[3:5]
         finally:
             lazy.drop("tz", "civil")
@@ -232,12 +317,15 @@ def _holds(kind, reading, value, to, slack):
         return reading > value - slack
     if kind == _BELOW:
         return reading < value + slack
-    return value - slack <= reading <= to + slack
+    if kind == _BETWEEN:
+        return value - slack <= reading <= to + slack
+    return abs(reading - value) <= abs(value) * 1e-6  # equals: `value` has been a 32-bit float
 
 
 def make(kit):
     agent = kit.agent
-    return Rules(
+    rules = Rules(
+        kit.points,
         kit.store,
         lambda ref: kit.resolve(ref)[0],
         kit.guard.read,
@@ -245,3 +333,5 @@ def make(kit):
         agent.act,
         agent.event,
     )
+    agent.link.on_event = rules.arrived
+    return rules

@@ -79,6 +79,21 @@ class Runner:
 
         return tell
 
+    def asker(self, name):
+        def ask(text, ms):
+            agent = self.kit.agent
+            try:
+                said = None
+                if agent:
+                    said = yield from lazy.load("question").ask(agent, name, text, ms)
+                return said
+            except MemoryError:
+                return None
+            finally:
+                lazy.drop("question")
+
+        return ask
+
     def next(self, t):
         """One step further: ms to wait, or None at the end. Raises nothing."""
         try:
@@ -100,6 +115,10 @@ class Runner:
             t.end = end
         if job.phase != DO:
             return None
+        try:
+            t.gen.close()  # a question that waits is taken back
+        except Exception as e:
+            sys.print_exception(e)
         t.gen = job.last()
         t.began = time.ticks_ms()
         t.most_ms = job.last_ms + 5000

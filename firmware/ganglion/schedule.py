@@ -1,4 +1,5 @@
-"""Schedules: what is due when. A table of next times in RAM, everything else on flash.
+"""Schedules: what is due when. A table of next times in RAM, everything else on flash; plan.py
+knows the times.
 
 A schedule is the record `s:<name>`:
 
@@ -29,8 +30,8 @@ _BY_UPTIME = const(1)  # due is seconds of uptime, not Unix seconds
 _LATE = const(2)
 _NEVER = const(0xFFFFFFFF)
 _JUMP_S = const(2)  # a clock that is set moves by more than it drifts in a second
-_BACK_S = const(7200)  # a clock that goes back by more than this was wrong before
 _POLL_MS = const(10)
+_LOOK_MS = const(250)
 
 
 def _hash(name):
@@ -39,38 +40,40 @@ def _hash(name):
 
 class Schedules:
     def __init__(self, store, run, event):
-        """`run(tool, args)` returns a receipt; `event(kind, fields)` tells people."""
+        """`run(tool, args)` returns a receipt; `event(kind, fields)` tells people.
+
+        `table`, and `up`, the seconds of uptime, are for plan.py, which fills in the rows.
+        """
         self.beat = 0
-        self._store = store
+        self.store = store
         self._run = run
-        self._event = event
-        self._table = bytearray()
+        self.event = event
+        self.table = bytearray()
         self._stale = True
-        self._uptime_s = 0
+        self._problem = ""
+        self.up = 0
         self._ticks = time.ticks_ms()
         self._unix = None  # what the clock said at _uptime_s
-        self._work = asyncio.Event()
 
     def changed(self, name=None):
         """The schedule `name`, or else the zone or the place, has changed: plan anew."""
-        for i in range(0, len(self._table), _ROW_BYTES):
-            if name is not None and struct.unpack_from(">I", self._table, i)[0] == _hash(name):
+        for i in range(0, len(self.table), _ROW_BYTES):
+            if name is not None and struct.unpack_from(">I", self.table, i)[0] == _hash(name):
                 # Its count of seconds and its last run are those of another schedule.
-                self._table[i + 4 : i + _ROW_BYTES] = bytes(_ROW_BYTES - 4)
+                self.table[i + 4 : i + _ROW_BYTES] = bytes(_ROW_BYTES - 4)
         self._stale = True
-        self._work.set()
 
     def due(self, name):
         """When it runs next: Unix seconds, or None (paused, never, or not known)."""
         if self._stale:
-            self._plan(clock.now())
-        for i in range(0, len(self._table), _ROW_BYTES):
-            key, due, _, flags = struct.unpack_from(_ROW, self._table, i)
+            self._plan()
+        for i in range(0, len(self.table), _ROW_BYTES):
+            key, due, _, flags = struct.unpack_from(_ROW, self.table, i)
             if key == _hash(name) and due != _NEVER:
                 if not flags & _BY_UPTIME:
                     return due
                 now = clock.now()
-                return None if now is None else now + due - self._uptime_s
+                return None if now is None else now + due - self.up
         return None
 
     async def loop(self):
@@ -82,162 +85,114 @@ class Schedules:
             except Exception as e:
                 self._failed(e)
                 wait_ms = 1000
-            self._work.clear()
-            try:
-                await asyncio.wait_for_ms(self._work.wait(), wait_ms)
-            except asyncio.TimeoutError:
-                pass
+            # Short enough that a change is seen at once, as people count.
+            await asyncio.sleep_ms(wait_ms)
 
     def _turn(self):
         """Run what is due now; returns milliseconds until it is worth looking again."""
-        self._count()
+        self.count()
         now = clock.now()
-        expected = None if self._unix is None else self._unix[0] + self._uptime_s - self._unix[1]
+        expected = None if self._unix is None else self._unix[0] + self.up - self._unix[1]
         if now is not None and (expected is None or abs(now - expected) > _JUMP_S):
             self._stale = True
         if now is not None:
-            self._unix = (now, self._uptime_s)
+            self._unix = (now, self.up)
         if self._stale:
-            self._plan(now)
+            try:
+                self._plan()
+            except MemoryError as e:
+                # What was planned before still runs; this is tried again.
+                self._failed(e)
         # First all that is due, then the planning, which takes longer.
         fired = []
-        for i in range(0, len(self._table), _ROW_BYTES):
-            key, due, _, flags = struct.unpack_from(_ROW, self._table, i)
-            at = self._uptime_s if flags & _BY_UPTIME else now
+        table = self.table
+        for i in range(0, len(table), _ROW_BYTES):
+            key, due, ran, flags = struct.unpack_from(_ROW, table, i)
+            by_uptime = flags & _BY_UPTIME
+            at = self.up if by_uptime else now
             if due != _NEVER and at is not None and at >= due:
                 name = self._name(key)
-                if name is None:
+                record = name and self.store.get(_PREFIX + name)
+                if not record:
                     continue
+                every = record["left"] != 1 and record["when"][1]
                 try:
-                    self._fire(name, due, flags)
+                    self._fire(name, record, due, flags)
                 except Exception as e:
                     # One entry must not end the others.
-                    self._failed(e)
-                fired.append((i, name, due, flags))
-        for i, name, due, flags in fired:
-            ran = 0 if flags & _BY_UPTIME else due
-            self._row(i, name, self._store.get(_PREFIX + name), now, due, ran)
+                    self._failed(e, False)
+                # Whatever fails from here on, it does not run twice. A count of seconds needs no
+                # calendar; one that a busy board missed is not caught up with.
+                following = _NEVER
+                if not by_uptime:
+                    ran = due
+                    fired.append((i, name, due))
+                elif every:
+                    following = (due if due + every > self.up else self.up) + every
+                struct.pack_into(">II", table, i + 4, following, ran)
+        if self.table is not table:
+            self._stale = True  # an action of theirs planned anew
+        else:
+            for i, name, due in fired:
+                self._plan(i, name, due)
         return self._sleep_ms(clock.now())
 
-    def _failed(self, e):
-        sys.print_exception(e)
-        self._event("error", {"on": "schedule", "msg": repr(e)})
+    def _failed(self, e, again=True):
+        # What is tried again at once is said once, for as long as it lasts.
+        if not again or repr(e) != self._problem:
+            self._problem = again and repr(e)
+            sys.print_exception(e)
+            self.event("error", {"on": "schedule", "msg": repr(e)})
 
-    def _count(self):
+    def count(self):
+        """Bring `up` up to date."""
         past = time.ticks_diff(time.ticks_ms(), self._ticks) // 1000
         if past > 0:
-            self._uptime_s += past
+            self.up += past
             self._ticks = time.ticks_add(self._ticks, past * 1000)
 
     def _sleep_ms(self, now):
         soonest = _NEVER
-        for i in range(0, len(self._table), _ROW_BYTES):
-            _, due, _, flags = struct.unpack_from(_ROW, self._table, i)
-            at = self._uptime_s if flags & _BY_UPTIME else now
+        for i in range(0, len(self.table), _ROW_BYTES):
+            _, due, _, flags = struct.unpack_from(_ROW, self.table, i)
+            at = self.up if flags & _BY_UPTIME else now
             if due != _NEVER and at is not None:
                 soonest = min(soonest, max(due - at, 0))
         # The clock shows whole seconds, so the last one is polled.
-        return 1000 if soonest > 2 else 500 if soonest == 2 else _POLL_MS
+        return _LOOK_MS if soonest > 1 else _POLL_MS
 
-    # ---- planning
-
-    def _plan(self, now):
-        """Compute every row anew."""
-        self._count()
-        self._stale = False
-        old = self._table
-        names = self._store.keys(_PREFIX)
-        self._table = bytearray(len(names) * _ROW_BYTES)
-        for n in range(len(names)):
-            name = names[n]
-            due = ran = flags = 0
-            for i in range(0, len(old), _ROW_BYTES):
-                if struct.unpack_from(">I", old, i)[0] == _hash(name):
-                    _, due, ran, flags = struct.unpack_from(_ROW, old, i)
-            i = n * _ROW_BYTES
-            if flags & _BY_UPTIME and due != _NEVER:
-                # It counts seconds, whatever the clock does.
-                struct.pack_into(_ROW, self._table, i, _hash(name), due, ran, flags)
-            else:
-                self._row(i, name, self._store.get(_PREFIX + name), now, None, ran)
+    def _plan(self, i=None, name=None, due=None):
+        """Compute every row anew, or row `i` of `name`, which has run for the time `due`."""
+        stale = self._stale
+        self._stale = True  # until it is done: there may be no memory for it now
+        try:
+            lazy.load("plan").plan(self, clock.now(), i, name, due)
+            self._stale = stale and name is not None
+        finally:
+            lazy.drop("plan", "due", "tz", "civil")
 
     def _name(self, key):
-        for name in self._store.keys(_PREFIX):
+        for name in self.store.keys(_PREFIX):
             if _hash(name) == key:
                 return name
         return None
 
-    def _row(self, i, name, record, now, due_before, ran):
-        """Put the next time of a schedule into its row. `due_before` is the time for which it has
-        just run, None when it has not; `ran` that of its last run, in Unix seconds."""
-        due, flags = _NEVER, 0
-        if record is not None and not record.get("off"):
-            rule = record["when"]
-            if rule[0] == "every" and rule[2] is None:
-                due, flags = (due_before or self._uptime_s) + rule[1], _BY_UPTIME
-                if due <= self._uptime_s:  # a board that was busy does not catch up
-                    due = self._uptime_s + rule[1]
-            elif now is not None:
-                # A clock that is set back must not make it run twice.
-                after = max(now, ran) if ran - now < _BACK_S else now
-                due, flags = self._by_clock(name, record, now, after, due_before is None)
-        struct.pack_into(_ROW, self._table, i, _hash(name), due, ran, flags)
-
-    def _by_clock(self, name, record, now, after, planning):
-        rule = record["when"]
-        when = lazy.load("when")
-        try:
-            zone, place = when.settings(self._store)
-            if planning and record["miss"] != "skip":
-                missed = when.following(rule, zone, place, record["last"])
-                if missed is not None and missed <= now:
-                    window = max(record["last"], now - record["late"] * 60 - 1)
-                    recent = when.following(rule, zone, place, window)
-                    if record["miss"] == "late" and recent is not None and recent <= now:
-                        return recent, _LATE
-                    self._event("missed", {"by": name, "due": missed})
-                    self._write(name, record, now)
-            due = when.following(rule, zone, place, after)
-        finally:
-            lazy.drop("when")
-            lazy.drop("tz", "civil")
-        if due is None and rule[0] == "once":
-            if planning and record["miss"] == "skip":
-                self._event("missed", {"by": name, "due": rule[1]})
-            self._end(name, None)
-        elif due is not None and record["until"] and due > record["until"]:
-            self._end(name, "expired")
-            due = None
-        return (_NEVER if due is None else due), 0
-
-    def _end(self, name, why):
-        self._store.delete(_PREFIX + name)
-        if why:
-            self._event(why, {"by": name})
-
-    def _write(self, name, record, last):
-        record["last"] = last
-        self._store.set(_PREFIX + name, record)
-
     # ---- running
 
-    def _fire(self, name, due, flags):
-        record = self._store.get(_PREFIX + name)
-        if record is None:
-            return
+    def _fire(self, name, record, due, flags):
         if record["left"] > 0:
             record["left"] -= 1
-        once = record["when"][0] == "once"
-        if once or record["left"] == 0:
-            self._store.delete(_PREFIX + name)
+        if record["when"][0] == "once" or record["left"] == 0:
+            self.store.delete(_PREFIX + name)
         elif record["left"] > 0 or record["miss"] != "skip":
-            self._write(name, record, due)
+            record["last"] = due
+            self.store.set(_PREFIX + name, record)
         tool, args = record["do"]
         receipt = self._run(tool, args)
         fields = {"by": name, "tool": tool, "receipt": receipt}
         if flags & _LATE:
             fields["due"] = due
-        self._event("fired", fields)
+        self.event("fired", fields)
 
 
 def make(kit):

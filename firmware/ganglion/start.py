@@ -7,6 +7,7 @@ import os
 import random
 import sys
 
+import machine
 import network
 from micropython import const
 
@@ -15,6 +16,7 @@ from . import lazy
 _CONFIG = "/config.json"
 _BOOT_COUNT = "/boot"
 _SAFE_MODE_S = const(600)
+_WATCHDOG_MS = const(30000)
 # Collecting early keeps the heap in one piece; waiting until it is full does not.
 _COLLECT_EVERY_BYTES = const(8192)
 # One after the other, from the bottom: importing peaks at twice what stays, and nested imports
@@ -29,6 +31,8 @@ ORDER = (
     "outbox",
     "mqtt",
     "link",
+    "presence",
+    "asker",
     "agent",
     "console",
 )
@@ -87,9 +91,9 @@ def outputs(config, back):
 def start(board, cause):
     """Build everything and start its tasks; `cause` is the reason of the reset, in a word."""
     gc.threshold(_COLLECT_EVERY_BYTES)
-    config = load_config()
+    board.config = config = load_config()
     # Before anything that takes time: until then the pins float.
-    guard, store = outputs(config, True)
+    board.guard, board.store = guard, store = outputs(config, True)
     for name in ORDER:
         gc.collect()
         __import__("ganglion." + name)
@@ -97,6 +101,7 @@ def start(board, cause):
     from .agent import Agent
     from .inbox import Inbox
     from .link import Link
+    from .outbox import Outbox
     from .points import Points
     from .tools import Kit, Tools
 
@@ -105,14 +110,13 @@ def start(board, cause):
     board.link = link = Link(
         config,
         network.WLAN(network.STA_IF),
-        lambda: board.agent.will(),
-        lambda leaf, view: board.agent.handle(leaf, view),
-        lambda: board.agent.on_up(),
-        print,
+        board.trouble,
     )
+    Outbox.note = board.note
     board.agent = agent = Agent(
         config["device"], board.boot, Tools(board.kit), Inbox(board.boot), link, cause
     )
+    link.agent = agent
     agent.event("boot", {"reset": cause, "cut": store.cut})
     gc.collect()
     board.kit.agent = agent
@@ -132,15 +136,20 @@ def start(board, cause):
 async def safe(board):
     """Safe mode: outputs at their safe levels, the console, a normal boot after 10 minutes."""
     try:
-        outputs(load_config(), False)
+        board.boot = next_boot()
+        board.note({"kind": "boot", "reset": board.health()["reset"], "msg": "safe mode"})
+        board.config = load_config()
+        board.guard, board.store = outputs(board.config, False)
     except Exception as e:
         # Perhaps the very thing that safe mode is for: the console must come up.
         sys.print_exception(e)
     from . import console
 
     print("ganglion: SAFE MODE. %s. 'safe off' boots normally." % board.problem)
+    watchdog = machine.WDT(timeout=_WATCHDOG_MS)
     asyncio.create_task(console.run(board))
     for _ in range(_SAFE_MODE_S):
         await asyncio.sleep(1)
+        watchdog.feed()
         board.up_s()
     board.safe_off()

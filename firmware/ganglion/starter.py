@@ -46,7 +46,8 @@ def start(runner, name, row, args):
         raise ToolError("busy", "%d routines run already" % _MAX_RUNNING)
     if sum([t.size for t in runner.tasks]) + size > _MAX_BYTES:
         raise ToolError("busy", "the routines that run leave no memory for it")
-    job = Job(row, args, runner.act, runner.read, runner.teller(name))
+    tell = runner.teller(name)
+    job = Job(row, args, runner.act, runner.read, tell, runner.asker(name))
     t = Task(name, job, mask, size)
     if job.acts and "finally" in job.program:
         runner.kit.store.set(NOTE + name, args)  # StoreFull: it does not start

@@ -21,7 +21,7 @@ from . import lazy
 _HEAD = ">HI"
 _HEAD_BYTES = const(6)
 _MAX_RECORD_BYTES = const(1024)
-MAX_KEYS = 288  # all bounds of docs/limits.md together
+MAX_KEYS = 320  # all bounds of docs/limits.md together, and some turns of what was said
 # What lives may fill three quarters of the log: else, when nearly full, each write would compact.
 MAX_LIVE_BYTES = 98304
 _MAX_LOG_BYTES = const(131072)
@@ -73,12 +73,13 @@ def write(f, body):
 
 
 class Store:
-    """What is public but not under "what others call" is for store_log.py."""
+    """What is public but not under "what others call" is for store_log.py and facts.py."""
 
     def __init__(self, path="/store.log"):
         """Opens or creates the log. `cut` is True when a bad tail was dropped."""
         self.path = path
         self.writes = 0  # appends and compactions since boot
+        self.facts = 0  # counts changes of what begins "m:", which companions keep a copy of
         self.cut = False
         self.rows = None
         self.end = 0  # bytes of rows in use
@@ -124,10 +125,18 @@ class Store:
             self.rows.extend(bytes(_GROW_BYTES))
 
     def note(self, at, head, alive, offset, n):
-        """Row `at` (-1: none yet) now stands for the record at `offset`, or for none."""
+        """Row `at` (-1: none yet) now stands for the record at `offset`, or for none. With a
+        `head` it becomes the last: the rows' order says what was written when."""
         rows = self.rows
         if at >= 0:
             self.live -= self.row(at)[1]
+            if head or not alive:
+                self.end -= _ROW_BYTES
+                # A view, since a slice of the table would be a second one.
+                view = memoryview(rows)
+                view[at : self.end] = view[at + _ROW_BYTES : self.end + _ROW_BYTES]
+                view = None  # a table with a view on it cannot grow
+                at = -1
         if alive:
             if at < 0:
                 at = self.end
@@ -135,11 +144,6 @@ class Store:
                 rows[at : at + 3] = _mark(head)
             struct.pack_into(_AT, rows, at + 3, offset, n)
             self.live += n
-        elif at >= 0:
-            self.end -= _ROW_BYTES
-            # A view, since a slice of the table would be a second one.
-            rows = memoryview(rows)
-            rows[at : self.end] = rows[at + _ROW_BYTES : self.end + _ROW_BYTES]
 
     # ---- what others call
 
@@ -176,8 +180,9 @@ class Store:
         found.sort()
         return found
 
-    def items(self, prefix, mark=None):
-        """`(key without prefix, value)` of each, in no order; of those with this `mark` only.
+    def items(self, prefix, mark=None, places=None):
+        """`(key without prefix, value)` of each, what was written last comes last; of those with
+        this `mark` only, or of the rows at these `places`.
 
         Nothing may be set or deleted meanwhile.
         """
@@ -185,7 +190,7 @@ class Store:
         rows = self.rows
         f = None
         try:
-            for at in range(0, self.end, _ROW_BYTES):
+            for at in places or range(0, self.end, _ROW_BYTES):
                 if (n < 2 or rows[at] == ord(prefix[0])) and (
                     mark is None or rows[at + 1] << 8 | rows[at + 2] == mark
                 ):
@@ -233,12 +238,13 @@ class Store:
             return False
         self.room()
         if not self._written(body):
-            self._log("recover")
+            self._log("recover", head)
             if not self._written(body):
                 raise StoreFull("flash is full")
             at = self.find(head)
         self.note(at, head, alive, self.size, n)
         self.size += n
+        self.facts += head[1:3] == b"m:"
         return True
 
     def _written(self, body):

@@ -11,6 +11,7 @@ from micropython import const
 from .store import MAX_KEYS, MAX_LIVE_BYTES, StoreFull, record, write
 
 _ASIDE = ".new"
+_SAID = b"v:"  # keys of talk_flash.py
 # As in store.py.
 _HEAD_BYTES = const(6)
 _ROW_BYTES = const(9)
@@ -21,6 +22,7 @@ def load(store):
     """Rows of what is on flash, a record at a time; from the first bad record on it is cut."""
     store.rows = bytearray()
     store.end = store.size = store.live = 0
+    store.facts += 1
     store.bad_tail = store.unread = False
     _remove(store.path + _ASIDE)  # a compaction the power cut short
     try:
@@ -88,6 +90,8 @@ def make_room(store, n, head):
     never refused for a bound: else what is full would be for ever. Raises `StoreFull`."""
     if store.unread:
         load(store)
+    if head and (store.end >= MAX_KEYS * _ROW_BYTES or store.live + n > MAX_LIVE_BYTES):
+        _give_way(store, head)
     if store.bad_tail:
         if not compact(store):
             # Behind a bad record nothing would be found again.
@@ -110,17 +114,32 @@ def make_room(store, n, head):
         raise StoreFull("%d bytes are kept already; delete some" % store.live)
 
 
-def recover(store):
+def recover(store, head=None):
     """A write failed, which may have been done all the same: flash is what counts. And where it
-    is full, what was deleted may make room."""
+    is full, what was deleted may make room, and what was only said (the key in `head` is none of
+    that, or nothing more is tried)."""
     try:
         size = os.stat(store.path)[6]
     except OSError:
         size = 0
     if size != store.size:
         load(store)
-    elif store.size > store.live:
+    elif _give_way(store, head) and store.size > store.live:
         compact(store)
+
+
+def _give_way(store, head):
+    """Forget the conversations for the sake of what is to be kept under the key in `head`; False
+    where that is one of them. A reboot may find them again, which does no harm."""
+    if head and head[1:3] == _SAID:
+        return False
+    at = 0
+    while at < store.end:
+        if store.rows[at] == _SAID[0]:
+            store.note(at, None, False, 0, 0)
+        else:
+            at += _ROW_BYTES
+    return True
 
 
 def _copy(store, f, out):

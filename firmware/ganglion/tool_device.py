@@ -72,9 +72,9 @@ def _version(kit):
         board,
         VERSION,
         python,
-        agent.digest,
+        agent.presence.digest,
     )
-    receipt = {"fw": VERSION, "micropython": python, "board": board, "tools": agent.digest}
+    receipt = {"fw": VERSION, "micropython": python, "board": board, "tools": agent.presence.digest}
     receipt.update({"device": agent.device, "name": name, "say": say})
     return receipt
 
@@ -92,5 +92,5 @@ def _rename(kit, name):
             raise ToolError("bad_args", "the name is empty")
         kit.store.set("c:name", name)
         say = "I am called %s now" % name
-    kit.agent.publish_status()
+    kit.agent.presence.status()
     return {"name": name, "say": say}

@@ -1,6 +1,6 @@
 """Limits of pins: what an output may do, whoever asks. Kept over a restart."""
 
-from . import guard_set
+from . import lazy
 from .tools import ToolError
 
 _LIST_BYTES = 1400
@@ -25,8 +25,15 @@ SPECS = (
 
 
 def call(kit, tool, args):
+    try:
+        return _call(kit, tool, args, lazy.load("guard_set"))
+    finally:
+        lazy.drop("guard_set")
+
+
+def _call(kit, tool, args, guard_set):
     if tool == "limit_list":
-        return _list(kit)
+        return _list(kit, guard_set)
     gpio, name = kit.resolve(args["pin"])
     label = name or "pin %d" % gpio
     if tool == "limit_delete":
@@ -57,7 +64,7 @@ def words(limit):
     return ", ".join(["%s %s" % (key, limit[key]) for key in sorted(limit)])
 
 
-def _list(kit):
+def _list(kit, guard_set):
     limits = {}
     size = 0
     more = 0

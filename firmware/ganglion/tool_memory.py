@@ -1,4 +1,8 @@
-"""Facts: short things a person wants remembered, on flash."""
+"""Facts: short things a person wants remembered, on flash.
+
+A record is the fact's text; that of one which is pinned stands in a list. Pinned facts are the
+first that a companion is told where not all find room (facts.py).
+"""
 
 from micropython import const
 
@@ -12,8 +16,8 @@ _LIST_BYTES = const(1024)
 SPECS = (
     (
         "memory_set",
-        "Remember a fact under a short key.",
-        "key:str32 value:str200",
+        "Remember a fact under a short key; pinned: always keep it in mind.",
+        "key:str32 value:str200 pinned?:bool",
         True,
         "I will remember: {value}",
     ),
@@ -29,17 +33,26 @@ def call(kit, name, args):
         return _list(store)
     key = args["key"]
     if name == "memory_set":
-        if store.get(PREFIX + key) is None and store.count(PREFIX) >= _MAX_FACTS:
+        old = store.get(PREFIX + key)
+        if old is None and store.count(PREFIX) >= _MAX_FACTS:
             raise ToolError("full", "I remember %d facts already; delete one" % _MAX_FACTS)
-        store.set(PREFIX + key, args["value"])
-        return {"key": key, "value": store.get(PREFIX + key)}
+        # A new text alone does not unpin.
+        pinned = args.get("pinned", isinstance(old, list))
+        store.set(PREFIX + key, [args["value"]] if pinned else args["value"])
+        return _told(key, store.get(PREFIX + key))
     value = store.get(PREFIX + key)
     if value is None:
         raise ToolError("not_found", "I remember nothing about '%s'" % key)
     if name == "memory_get":
-        return {"key": key, "value": value}
+        return _told(key, value)
     store.delete(PREFIX + key)
     return {"key": key}
+
+
+def _told(key, value):
+    if isinstance(value, list):
+        return {"key": key, "value": value[0], "pinned": True}
+    return {"key": key, "value": value}
 
 
 def _list(store):
@@ -47,7 +60,7 @@ def _list(store):
     size = 0
     left = 0
     for key in store.keys(PREFIX):
-        value = store.get(PREFIX + key)
+        value = _told(key, store.get(PREFIX + key))["value"]
         size += len(key) + len(value) + 8
         if size > _LIST_BYTES:
             left += 1

@@ -2,6 +2,7 @@
 
 from micropython import const
 
+from . import lazy
 from .tools import ToolError, check_call
 
 _PREFIX = "r:"
@@ -11,10 +12,12 @@ SPECS = (
     (
         "rule_set",
         "Run a tool when a reading is so. read: a pin or point (on, off, changes), or sensor:"
-        " {tool,args,field} (above or below value, between value and to, silent for value s)."
+        " {tool,args,field} (above or below value, between value and to, silent for value s),"
+        " or event: the name of an MQTT event (these, or arrives, or equals value or text)."
         " for_s: it must hold so long. hours: '22:00-06:00'.",
-        "name:str24 read?:point sensor?:obj is:on|off|changes|above|below|between|silent"
-        " value?:num-1000000..1000000 to?:num-1000000..1000000 hyst?:num0..1000000"
+        "name:str24 read?:point sensor?:obj event?:str24"
+        " is:on|off|changes|above|below|between|silent|arrives|equals"
+        " value?:num-1000000..1000000 to?:num-1000000..1000000 text?:str32 hyst?:num0..1000000"
         " for_s?:num0..86400 cool_s?:int0..86400 hours?:str11 tool:str24 args:obj",
         True,
         "",
@@ -37,13 +40,21 @@ def call(kit, tool, args):
         raise ToolError("not_found", "I have no rule '%s'" % name)
     if tool == "rule_delete":
         store.delete(_PREFIX + name)
-        kit.engine("rules").changed()
+        kit.engine("rules").changed(name)
         return {"name": name}
     record["off"] = 1 if args["paused"] else 0
     store.set(_PREFIX + name, record)
-    kit.engine("rules").changed()
+    kit.engine("rules").changed(name)
     state = "paused" if args["paused"] else "on"
-    return {"name": name, "state": state, "say": "the rule %s is %s" % (name, state)}
+    receipt = {"name": name, "state": state, "say": "the rule %s is %s" % (name, state)}
+    return receipt if args["paused"] else _warned(kit, name, receipt)
+
+
+def _warned(kit, name, receipt):
+    try:
+        return lazy.load("deeds").warn(kit, _PREFIX + name, receipt)
+    finally:
+        lazy.drop("deeds")
 
 
 def _set(kit, args):
@@ -58,8 +69,14 @@ def _set(kit, args):
     check_call(args["tool"], args["args"])
     record = {"is": args["is"], "do": [args["tool"], args["args"]], "off": 0}
     _source(kit, args, record)
-    if args["is"] in ("above", "below", "between", "silent") and "value" not in args:
-        raise ToolError("bad_args", "value is missing")
+    if args["is"] in ("above", "below", "between", "silent", "equals") and "value" not in args:
+        if "text" not in args or args["is"] != "equals":
+            raise ToolError("bad_args", "value is missing")
+    if "text" in args:
+        if args["is"] != "equals" or "value" in args:
+            raise ToolError("bad_args", "text is for equals, in the place of value")
+        record["text"] = args["text"].strip().lower()
+        record["value"] = 1
     if args["is"] == "between" and not args.get("to", -1e9) > args["value"]:
         raise ToolError("bad_args", "to must be more than value")
     if args["is"] == "silent" and not 0 < args["value"] <= 86400:
@@ -72,22 +89,33 @@ def _set(kit, args):
     if "hours" in args:
         record["hours"] = _hours(args["hours"])
     store.set(_PREFIX + name, record)
-    kit.engine("rules").changed()
-    return {"name": name, "rule": store.get(_PREFIX + name), "say": _said(name, record)}
+    kit.engine("rules").changed(name)
+    receipt = {"name": name, "rule": store.get(_PREFIX + name), "say": _said(name, record)}
+    return _warned(kit, name, receipt)
 
 
 def _source(kit, args, record):
-    digital = args["is"] in ("on", "off", "changes")
-    if ("read" in args) == ("sensor" in args):
-        raise ToolError("bad_args", "say read or sensor, one of the two")
+    kind = args["is"]
+    if ("read" in args) + ("sensor" in args) + ("event" in args) != 1:
+        raise ToolError("bad_args", "say read, sensor or event, one of the three")
+    if "event" in args:
+        event = "-".join(args["event"].lower().split())
+        if not event or any(c in "/+#" or ord(c) < 33 for c in event):
+            raise ToolError("bad_args", "event must be a name without / + #, as front-door")
+        if args.get("for_s") and kind in ("arrives", "changes", "silent"):
+            raise ToolError("bad_args", "for_s is for what can last; %s does not" % kind)
+        record["event"] = event
+        return
+    if kind in ("arrives", "equals"):
+        raise ToolError("bad_args", "%s is for an event: say event and its name" % kind)
     if "read" in args:
-        if not digital:
-            raise ToolError("bad_args", "a pin is on or off: to be %s, say sensor" % args["is"])
+        if kind not in ("on", "off", "changes"):
+            raise ToolError("bad_args", "a pin is on or off: to be %s, say sensor" % kind)
         kit.guard.check(kit.resolve(args["read"])[0], False)
         record["read"] = args["read"]
         return
     sensor = args["sensor"]
-    if args["is"] in ("on", "off"):
+    if kind in ("on", "off"):
         raise ToolError("bad_args", "a sensor is above, below, between, changes or silent")
     if not isinstance(sensor.get("tool"), str) or not isinstance(sensor.get("field"), str):
         raise ToolError("bad_args", "sensor needs tool, args and field")
@@ -108,13 +136,28 @@ def _hours(text):
 
 
 def _said(name, record):
-    what = record["read"] if "read" in record else record["sensor"][0]
+    if "event" in record:
+        what = "event " + record["event"]
+    else:
+        what = record["read"] if "read" in record else record["sensor"][0]
     if isinstance(what, int):
         what = "pin %d" % what
-    condition = record["is"]
-    if "value" in record and condition != "silent":
-        condition += " %s" % record["value"]
-    return "%s: when %s is %s, I run %s" % (name, what, condition, record["do"][0])
+    kind = record["is"]
+    if kind in ("arrives", "changes", "equals"):
+        condition = kind
+    elif kind == "silent":
+        condition = "is silent for %s s" % record["value"]
+    else:
+        condition = "is " + kind
+    if "text" in record:
+        condition += " '%s'" % record["text"]
+    elif kind not in ("on", "off", "changes", "arrives", "silent"):
+        condition += " %s" % record.get("value", 0)
+    if kind == "between":
+        condition += " and %s" % record["to"]
+    if "for" in record:
+        condition += " for %s s" % record["for"]
+    return "%s: when %s %s, I run %s" % (name, what, condition, record["do"][0])
 
 
 def _list(store):

@@ -67,20 +67,7 @@ def _set(kit, args):
         raise ToolError("bad_args", "a schedule cannot run %s" % args["tool"])
     check_call(args["tool"], args["args"])
     now = clock.now()
-    when = lazy.load("when")
-    try:
-        zone, place = when.settings(store)
-        rule = when.parse(args["when"], zone, now)
-        if rule[0] == "sun" and place is None:
-            raise ValueError("I do not know where I am: say it as 'I live at 52.5, 13.4'")
-        until = 0
-        if "until" in args:
-            until = when.parse("at " + args["until"], zone, now)[1]
-    except ValueError as e:
-        raise ToolError("bad_args", "when: %s" % e.args[0]) from None
-    finally:
-        lazy.drop("when")
-        lazy.drop("tz", "civil")
+    rule, until = _rule(store, args, now)
     store.set(
         _PREFIX + name,
         {
@@ -99,6 +86,25 @@ def _set(kit, args):
     return _told(kit, name, store.get(_PREFIX + name))
 
 
+def _rule(store, args, now):
+    """`when` and `until` of the arguments. A function, so that what it loads is gone after it."""
+    try:
+        when = lazy.load("when")
+        place = store.get("c:place")
+        zone = when.tz.parse(store.get("c:tz", "UTC0"))
+        rule = when.parse(args["when"], zone, now)
+        if rule[0] == "sun" and place is None:
+            raise ValueError("I do not know where I am: say it as 'I live at 52.5, 13.4'")
+        until = 0
+        if "until" in args:
+            until = when.parse("at " + args["until"], zone, now)[1]
+        return rule, until
+    except ValueError as e:
+        raise ToolError("bad_args", "when: %s" % e.args[0]) from None
+    finally:
+        lazy.drop("when", "tz", "civil")
+
+
 def _told(kit, name, record):
     due = None if record["off"] else kit.engine("schedule").due(name)
     receipt = {"name": name, "when": record["text"], "do": record["do"]}
@@ -110,6 +116,11 @@ def _told(kit, name, record):
     else:
         receipt["next"] = clock.iso(due)
         receipt["say"] = "%s is set, next at %s" % (name, _local(kit.store, due))
+    if not record["off"]:
+        try:
+            lazy.load("deeds").warn(kit, _PREFIX + name, receipt)
+        finally:
+            lazy.drop("deeds")
     return receipt
 
 
@@ -127,8 +138,8 @@ def _list(kit):
 
 
 def _timezone(kit, text):
-    tz = lazy.load("tz")
     try:
+        tz = lazy.load("tz")
         tz.parse(text)
     except ValueError as e:
         raise ToolError("bad_args", "tz: %s" % e.args[0]) from None
@@ -142,8 +153,8 @@ def _timezone(kit, text):
 
 
 def _local(store, unix):
-    tz = lazy.load("tz")
     try:
+        tz = lazy.load("tz")
         zone = tz.parse(store.get("c:tz", "UTC0"))
         return "%04d-%02d-%02d %02d:%02d" % tuple(tz.local(zone, unix)[:5])
     finally:

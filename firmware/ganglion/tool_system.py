@@ -1,4 +1,4 @@
-"""Time and health."""
+"""Time, health, and the manner in which it talks."""
 
 import gc
 
@@ -9,6 +9,8 @@ from . import clock, lazy
 from .tools import ToolError
 
 _ROW_BYTES = const(9)  # as in store.py
+_PERSONA = "c:persona"  # asker.py tells it to companions
+_NEUTRAL = "neutral"
 _DAYS = "MonTueWedThuFriSatSun"
 
 SPECS = (
@@ -21,12 +23,29 @@ SPECS = (
         False,
         "",
     ),
+    ("persona_get", "The manner in which I talk.", "", False, "My persona is {persona}"),
+    (
+        "persona_set",
+        "Choose the manner in which I talk.",
+        "persona:neutral|friendly|technical|witty",
+        True,
+        "My persona is {persona} from now on",
+    ),
+    (
+        "persona_reset",
+        "Talk in the neutral manner again.",
+        "",
+        True,
+        "My persona is {persona} again",
+    ),
 )
 
 
 def call(kit, name, args):
     if name == "get_diagnostics":
         return _diagnostics(kit, args.get("scope", "all"))
+    if name[0] == "p":
+        return _persona(kit.store, name, args)
     if name == "get_time":
         now = clock.now()
         if now is None:
@@ -44,11 +63,21 @@ def call(kit, name, args):
     return health
 
 
+def _persona(store, name, args):
+    if name != "persona_get":
+        persona = args.get("persona", _NEUTRAL)
+        if persona == _NEUTRAL:
+            store.delete(_PERSONA)
+        else:
+            store.set(_PERSONA, persona)
+    return {"persona": store.get(_PERSONA, _NEUTRAL)}
+
+
 def _time(zone, now):
     offset = 0
     if zone:
-        tz = lazy.load("tz")
         try:
+            tz = lazy.load("tz")
             offset = tz.offset(tz.parse(zone), now)[0]
         finally:
             lazy.drop("tz", "civil")

@@ -19,7 +19,8 @@ SPECS = (
         ' program: {"name","do":[steps],"finally"?:[steps],"params"?:{n:{"type":"int|num|bool|'
         'text|point","default","min","max"}},"phrases"?:[texts]}. steps: {"call":[tool,{args}],'
         '"as"?:n}, {"wait":s}, {"if":cond,"then":[],"else"?:[]}, {"repeat":n,"do":[]},'
-        ' {"while":cond,"max":n,"do":[]}, {"set":[n,value]}, {"notify":"text {n}"}. values: 5,'
+        ' {"while":cond,"max":n,"do":[]}, {"set":[n,value]}, {"notify":"text {n}"},'
+        ' {"ask":"text {n}","as":n,"offline":[]}: a model\'s words, or offline. values: 5,'
         ' "$n", "$n.level", {"read":point}, [a,"+",b], [a,">",b], {"and":[]}, {"not":c}',
         "program:obj",
         True,
@@ -83,6 +84,8 @@ def _told(result):
         say += "; leaves %s on" % _and(result["left_on"])
     if result["on_if_cut"]:
         say += "; stopped midway it leaves %s on" % _and(result["on_if_cut"])
+    if "asks" in result:
+        say += "; asks a model up to %d times" % result["asks"]
     result["say"] = say
     return result
 
@@ -112,7 +115,8 @@ def _define(kit, routines, program):
         raise ToolError("full", "it takes %d bytes, %d may be: make two of it" % (size, most))
     gc.collect()
     trace, levels = _try(kit, routines, row)
-    auto = not result["acts"] and not program.get("phrases")
+    # To ask costs money, so a person says yes to that as well.
+    auto = not (result["acts"] or program.get("phrases") or "asks" in result)
     receipt = _told(result)
     receipt["routine"] = name
     receipt["trace"] = trace

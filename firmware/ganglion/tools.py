@@ -24,6 +24,7 @@ Only the GPIO family stays in the heap. The others are loaded for a call and dro
 
 import asyncio
 import gc
+import sys
 
 from . import lazy
 from .guard import Refused
@@ -56,7 +57,7 @@ _WHERE = (
     " gpio_write gpio_read gpio_read_all |"
     " point_set point_list point_delete |"
     " memory_set memory_get memory_list memory_delete |"
-    " get_time get_health get_diagnostics |"
+    " get_time get_health get_diagnostics persona_get persona_set persona_reset |"
     " get_version rename_device reboot |"
     " schedule_set schedule_list schedule_delete schedule_pause set_timezone set_place |"
     " rule_set rule_list rule_delete rule_pause |"
@@ -229,7 +230,9 @@ class Tools:
             return _failed("refused", e.args[0])
         except StoreFull as e:
             return _failed("full", "%s; nothing was changed" % e.args[0])
-        except MemoryError:
+        except MemoryError as e:
+            sys.print_exception(e)
+            e = None  # it holds the frames it came through
             gc.collect()
             return _failed("internal", "not enough memory for %s" % tool)
         except Exception as e:

@@ -42,6 +42,15 @@ class Logins:
     def known(self, device: str) -> bool:
         return device in self.secrets
 
+    def add_sender(self, name: str, devices: Any = (), events: Any = ()) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def remove_sender(self, name: str) -> None:
+        raise NotImplementedError
+
+    def senders(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
 
 async def test_say_do_and_devices(house: MakeHouse) -> None:
     h: House = await house(http=True)

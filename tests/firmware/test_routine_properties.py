@@ -80,6 +80,12 @@ def blocks(step: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             st.sampled_from([1, 3, 30]),
             body,
         ),
+        st.builds(
+            lambda name, s, a: {"ask": "{n}?", "as": name, "within": s, "offline": a},
+            names,
+            st.sampled_from([1, 5, 120]),
+            body,
+        ),
     )
 
 
@@ -117,7 +123,9 @@ junk = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["call", "wait", "if", "then", "do", "repeat", "set", "read", "and"]),
+            st.sampled_from(
+                ["call", "wait", "if", "then", "do", "repeat", "set", "read", "and", "ask"]
+            ),
             inner,
             max_size=3,
         )

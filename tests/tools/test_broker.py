@@ -304,3 +304,72 @@ def test_many_changes_at_once(broker: EmbeddedBroker, client: Clients) -> None:
     assert len(broker.devices()) == 20
     while not made.empty():
         assert broker.is_valid(*made.get())
+
+
+# -- senders of events ---------------------------------------------------------------------
+
+
+def test_a_sender_may_write_events_and_nothing_else(
+    broker: EmbeddedBroker, client: Clients
+) -> None:
+    kitchen, attic = (client(broker, name, broker.add(name)) for name in ("kitchen", "attic"))
+    for device in (kitchen, attic):
+        device.hears("gn/+/down/#").hears("gn/all/down/event/+")
+    home = client(broker, *broker.add_sender("home"))
+    assert home.code() == 0
+    home.hears("#")
+    for topic in ("gn/kitchen/down/do", "gn/kitchen/up/event", "gn/kitchen/down/event", "x",
+                  "gn/kitchen/down/event/a/b", "gn/all/down/say"):  # fmt: skip
+        home.says(topic, "forged")
+    home.says("gn/kitchen/down/event/bell", "1")
+    assert kitchen.next() == ("gn/kitchen/down/event/bell", b"1")
+    home.says("gn/all/down/event/bell", "2")
+    for device in (kitchen, attic):
+        assert device.next() == ("gn/all/down/event/bell", b"2")
+    # A device is no sender, neither to another nor to all.
+    attic.says("gn/kitchen/down/event/bell", "forged")
+    attic.says("gn/all/down/event/bell", "forged")
+    attic.says("gn/attic/down/event/bell", "forged")
+    bell = client(broker, *broker.add_sender("bell", ["attic"], ["bell", "knock"]))
+    bell.says("gn/kitchen/down/event/bell", "forged")
+    bell.says("gn/all/down/event/bell", "forged")
+    bell.says("gn/attic/down/event/fire", "forged")
+    bell.says("gn/attic/down/event/knock", "3")
+    assert attic.next() == ("gn/attic/down/event/knock", b"3")
+    assert kitchen.heard.empty() and attic.heard.empty() and home.heard.empty()
+
+
+def test_senders_stay_until_they_are_removed(
+    home: Path, mosquitto: list[str], client: Clients
+) -> None:
+    with EmbeddedBroker(home / "broker", command=mosquitto) as first:
+        secret = first.add("kitchen")
+        user, old = first.add_sender("bell", ["kitchen", "all"], ["bell"])
+        topics = ("gn/all/down/event/bell", "gn/kitchen/down/event/bell")
+        assert first.senders() == {"bell": topics}
+    with EmbeddedBroker(home / "broker", command=mosquitto) as second:
+        assert second.senders() == {"bell": topics} and second.devices() == {"kitchen"}
+        kitchen = client(second, "kitchen", secret).hears("gn/+/down/#")
+        sender = client(second, user, old)
+        sender.says("gn/kitchen/down/event/fire", "forged")
+        sender.says("gn/all/down/event/bell", "1")
+        assert kitchen.next() == ("gn/all/down/event/bell", b"1")
+        second.remove_sender("bell")
+        sender.losses.get(timeout=5)
+        assert second.senders() == {} and client(second, user, old).code() == REFUSED
+        assert "warning" not in (home / "broker" / "mosquitto.log").read_text().lower()
+
+
+@pytest.mark.parametrize(
+    "name, devices, events",
+    [("Home", [], []), ("", [], []), ("a" * 32, [], []), ("a\nb", [], []), ("@a", [], []),
+     ("a", ["Kitchen"], []), ("a", ["+"], []), ("a", [], ["a/b"]), ("a", [], ["#"]),
+     ("a", [], ["front door"]), ("a", [], ["Bell"]), ("a", [], ["x\ny"]), ("a", [], ["é" * 13]),
+     ("a", [], [f"e{n}" for n in range(65)])],
+)  # fmt: skip
+def test_what_is_no_sender(
+    broker: EmbeddedBroker, name: str, devices: list[str], events: list[str]
+) -> None:
+    with pytest.raises(ValueError, match=r"sender|device id|event"):
+        broker.add_sender(name, devices, events)
+    assert broker.senders() == {}

@@ -37,7 +37,7 @@ class Bench(VirtualBoard):
         self.send(f"print('<'+repr({expression})+'>')\n")
         printed = await self.wait_serial("\n", seconds, since)
         assert "Traceback" not in printed, await self.wait_serial(">>> ", 1, since)
-        return ast.literal_eval(printed[printed.index("<") + 1 : printed.rindex(">\n")])
+        return ast.literal_eval(printed[printed.index("<") + 1 : printed.rindex(">\r\n")])
 
     async def do(self, line: str) -> None:
         """A statement on the board; returns when it has run."""

@@ -56,6 +56,7 @@ def test_blocks_do_not_overlap():
         (layout.PADS, layout.PADS_N * layout.PAD_SIZE),
         (layout.SENSORS, layout.SENSORS_N * layout.SENSOR_SIZE),
         (layout.STRIPS, layout.STRIPS_N * layout.STRIP_SIZE),
+        (layout.STAMPS, layout.PADS_N * layout.STAMP_SIZE),
         (layout.SIZE, 0),
     ]
     for (start, size), (following, _) in itertools.pairwise(blocks):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 
 import pytest
 
@@ -23,6 +24,24 @@ async def test_a_pad_follows_its_latch_until_it_is_held(make):
     assert await board.ask("p.value()") == 1
     await board.do("p(0)")
     assert board.level(5) == 0
+
+
+async def test_a_pad_says_when_the_chip_changed_it(make):
+    board = await make(PIN)
+    before = time.time_ns()
+    await board.do("p(0)")
+    changed = board.hardware.changed_ns(5)
+    assert before <= changed <= time.time_ns()
+    await board.do("p(0)")
+    assert board.hardware.changed_ns(5) == changed
+    await board.do("p.toggle()")
+    assert board.hardware.changed_ns(5) > changed
+    # It takes no heap: a write to a pad must not fail where there is none.
+    ask = "(gc.collect(), gc.mem_alloc(), [p.toggle() for _ in (1, 2, 3, 4)], gc.mem_alloc())"
+    await board.do("import gc")
+    _, with_list, _, after = await board.ask(ask)
+    _, with_none, _, without = await board.ask(ask.replace("p.toggle()", "None"))
+    assert after - with_list == without - with_none
 
 
 async def test_both_sides_read_the_same_level(make):
@@ -76,7 +95,7 @@ async def test_an_edge_interrupts_a_hanging_program(make):
     await asyncio.sleep(0.05)
     assert board.serial.since(0).count("edge") == 1  # falling was not asked for
     board.drive(4, 1)
-    await board.wait_serial("edge 1 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\nedge", 1)
+    await board.wait_serial("edge 1 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\r\nedge", 1)
 
 
 async def test_timers_interrupt_a_hanging_program_and_keep_time(make):

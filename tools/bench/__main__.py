@@ -1,4 +1,4 @@
-"""`make bench`: BENCH=turn|heap|companion|powercut for one part, JSON=1 for one object."""
+"""`make bench`: BENCH=turn|heap|companion|powercut|rule|schedule for one part, JSON=1 for one object."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from tools.bench import companion, heap, powercut, report, turn
+from tools.bench import companion, heap, powercut, report, rule, schedule, turn
 from tools.problem import Problem
 
 PARTS: dict[str, Callable[[], report.Figures]] = {
@@ -14,6 +14,8 @@ PARTS: dict[str, Callable[[], report.Figures]] = {
     "heap": heap.run,
     "companion": companion.run,
     "powercut": powercut.run,
+    "rule": rule.run,
+    "schedule": schedule.run,
 }
 
 

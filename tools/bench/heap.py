@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-
 from tools.bench.report import Figures
+from tools.bench.requester import Requester
 from tools.broker import EmbeddedBroker
 from tools.paths import ROOT
 from tools.problem import Problem
@@ -35,69 +31,26 @@ _TEXT = "x" * 1024
 _CALLS = [["gpio_write", {"pin": pin, "value": 1}] for pin in (5, 13, 14, 15, 16, 17, 18, 19)]
 
 
-class _Greedy:
+class _Greedy(Requester):
     """Says, and answers every ask in the way that costs the device most."""
 
     def __init__(self, port: int, user: str, secret: str) -> None:
-        self.boot = 0
         self.replies = 0
-        self.done: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
-        self._n = 0
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, user)
-        self.client.username_pw_set(user, secret)
-        self.client.on_connect = lambda c, *_: c.subscribe(f"gn/{_DEVICE}/up/#", 1)
-        self.client.on_message = self._take
-        self.client.connect("127.0.0.1", port)
-        self.client.loop_start()
+        super().__init__(_DEVICE, port, user, secret)
 
-    def _take(self, _client: Any, _user: Any, message: mqtt.MQTTMessage) -> None:
-        if not message.payload:
-            return
-        body = json.loads(message.payload)
-        leaf = message.topic.rsplit("/", 1)[1]
-        if leaf == "status" and body["online"]:
-            self.boot = body["boot"]
-        elif leaf == "done":
-            self.done[body["id"]] = body["receipt"]
-        elif leaf == "reply":
+    def take(self, leaf: str, body: dict[str, Any]) -> None:
+        super().take(leaf, body)
+        if leaf == "reply":
             self.replies += 1
-        elif leaf == "ask":
-            self._answer(body)
-
-    def _answer(self, ask: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"id": ask["id"]}
-        if ask.get("want") == "time":
-            answer["time"] = int(time.time())
-        elif ask["id"] not in self._asked:
-            self._asked.add(ask["id"])
-            answer["resend"] = ["ctx", "mem", "tools"]
-        else:
-            answer |= {"by": "premium/greedy", "calls": _CALLS, "say": _TEXT}
-        self._send("answer", answer)
-
-    def _send(self, leaf: str, body: dict[str, Any]) -> None:
-        self.client.publish(f"gn/{_DEVICE}/down/{leaf}", json.dumps(body), 1)
-
-    def command(self, leaf: str, **fields: Any) -> str:
-        """A say or do with an id of its own, which is returned."""
-        self._n += 1
-        id_, exp = f"bench-{self._n}", int(time.time()) + 60
-        self._send(leaf, {"id": id_, "boot": self.boot, "exp": exp, **fields})
-        return id_
-
-    async def do(self, tool: str, /, **args: Any) -> dict[str, Any]:
-        """The receipt of one call; Problem when it fails."""
-        id_ = self.command("do", tool=tool, args=args)
-        while id_ not in self.done:  # noqa: ASYNC110 (another thread ends it)
-            await asyncio.sleep(0.002)
-        if "err" in self.done[id_]:
-            raise Problem(f"{tool} {args}: {self.done[id_]}")
-        return self.done[id_]
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
+        elif leaf == "ask" and body.get("want") != "time":
+            answer: dict[str, Any] = {"id": body["id"]}
+            if body["id"] not in self._asked:
+                self._asked.add(body["id"])
+                answer["resend"] = ["ctx", "mem", "tools"]
+            else:
+                answer |= {"by": "premium/greedy", "calls": _CALLS, "say": _TEXT}
+            self.send("answer", answer)
 
 
 async def _turns(

@@ -44,6 +44,9 @@ def median(values: Sequence[float]) -> float:
 # Aim of the project: (comparison, value, unit).
 AIMS: dict[str, tuple[str, float]] = {
     "turn_p50_ms": ("<=", 15),
+    "rule_p99_ms": ("<=", 10),
+    "schedule_jitter_p99_ms": ("<=", 50),
+    "schedule_runs_missing": ("<=", 0),
     "powercut_lost": ("<=", 0),
     "powercut_unbootable": ("<=", 0),
     "turn_bytes": ("<=", 400),

@@ -168,7 +168,7 @@ class VirtualBoard:
         entries = self.config.entries(self.device) if self.config else {}
         await asyncio.to_thread(flash.prepare, self.image, build, entries, self._micropython)
         board = self.config.board if self.config else "esp32"
-        self.hardware = Hardware(self.folder / "hw.mem", board)
+        self.hardware = Hardware(self.folder / "hw.mem", board, self._micropython.bits)
         self.hardware[layout.SIGNAL] = _EDGE
         self.hardware.set_text(layout.SSID, self._ap[0], 32)
         self.hardware.set_text(layout.PASSWORD, self._ap[1], 63)
@@ -195,6 +195,7 @@ class VirtualBoard:
     async def _launch(self) -> None:
         assert self._micropython
         self.hardware.memory[layout.READY] = 0
+        self.hardware.memory[layout.CTRL_C] = 0
         self._chip = await Chip.start(
             self._micropython.command,
             # The stand-ins are C on the chip and live in the heap here: they get their own.
@@ -386,11 +387,13 @@ class VirtualBoard:
         if hardware[layout.RESULT] != layout.DONE:
             raise BadOperation("the board could not fill its flash; its serial line says why")
 
-    def send(self, text: str) -> None:
-        """Write to the serial line; \\x03 in it interrupts the program."""
+    def send(self, text: str | bytes) -> None:
+        """Write to the serial line. Ctrl-C in it interrupts the program, unless that has asked
+        (`micropython.kbd_intr`) to have it as a byte."""
         if not self._chip:
             raise BadOperation("the board is off")
-        self._chip.write(text)
+        data = text.encode() if isinstance(text, str) else text
+        self._chip.write(data, not self.hardware[layout.CTRL_C])
 
     async def wait_serial(self, text: str, seconds: float = 10.0, since: int = 0) -> str:
         """What was printed from position ``since`` on, once ``text`` is in it. TimeoutError."""

@@ -138,6 +138,8 @@ class ControlServer:
             case "serial":
                 if request.get("send"):
                     board.send(request["send"])
+                if request.get("hex"):
+                    board.send(bytes.fromhex(request["hex"]))
             case "stats":
                 return board.stats()
             case other:

@@ -89,7 +89,8 @@ class Pad:
 class Hardware:
     """The mapped memory of one board, under names. ``kick`` tells the chip to look at it."""
 
-    def __init__(self, path: Path, board: str = "esp32") -> None:
+    def __init__(self, path: Path, board: str = "esp32", bits: int = 32) -> None:
+        self._bits = bits
         self._in_only = _ESP32_IN_ONLY if board == "esp32" else 0
         self._valid = _ESP32_VALID if board == "esp32" else _ANY_VALID
         nvs_end = at.NVS + at.NVS_N * at.NVS_SIZE
@@ -180,6 +181,13 @@ class Hardware:
         if not isinstance(pin, int) or not 0 <= pin < at.PADS_N or not self._valid >> pin & 1:
             raise BadOperation(f"this board has no pin {pin}")
         return Pad(self.memory, at.PADS + pin * at.PAD_SIZE)
+
+    def changed_ns(self, pin: int) -> int:
+        """When the chip last changed the output of a pad: ns of the host's clock since 1970."""
+        self.pad(pin)
+        at_ = at.STAMPS + pin * at.STAMP_SIZE
+        seconds, ns = struct.unpack_from("<ll" if self._bits == 32 else "<qq", self.memory, at_)
+        return int(seconds) * 10**9 + int(ns)
 
     def pads(self) -> dict[str, dict[str, Any]]:
         numbers = (n for n in range(at.PADS_N) if self._valid >> n & 1)

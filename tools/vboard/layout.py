@@ -22,6 +22,7 @@ WDT_FED = 6  # counts feeds, wraps
 REQUEST = 7  # 0, or what the launcher wants done in there: FILL, UNFILL
 RESULT = 8  # of the request: 0 not done, DONE, FAILED
 READY = 9  # signal handlers are in place
+CTRL_C = 10  # it is a byte like others on the serial line, and does not interrupt
 SCHEDULED = 12  # a callback run is in the scheduler's queue
 SIGNAL = 13  # number of the signal the launcher sends
 
@@ -66,6 +67,8 @@ STRIPS = 7328  # 4 x (GPIO + 1, 0, u16 bytes, 768 bytes as they came)
 STRIP_SIZE = 772
 STRIPS_N = 4
 STRIP_MAX = 768
+STAMPS = 10496  # 64 x STAMP_SIZE: when the chip last changed a pad's output register, as its C
+STAMP_SIZE = 16  # library's `timespec` of the host's clock (two longs)
 
 # -- in a pad
 MODE = 0  # MODE_*

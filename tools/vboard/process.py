@@ -48,7 +48,7 @@ class Serial:
 
     def note(self, text: str) -> None:
         """A line of the launcher's own."""
-        self.add(f"[vboard] {text}\n".encode())
+        self.add(f"[vboard] {text}\r\n".encode())
 
     def since(self, position: int) -> str:
         """What was printed from ``position`` on, as far as it is kept."""
@@ -100,14 +100,15 @@ class Chip:
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
 
-    def write(self, text: str) -> None:
-        """Into the serial line. Ctrl-C (\\x03) interrupts, as on a chip."""
-        plain = text.replace("\x03", "")
-        if plain != text:
+    def write(self, data: bytes, interrupts: bool = True) -> None:
+        """Into the serial line. With ``interrupts`` Ctrl-C does, as in a chip's driver, and goes
+        no further."""
+        if interrupts and b"\x03" in data:
+            data = data.replace(b"\x03", b"")
             self.signal(signal.SIGINT)
         stdin = self._process.stdin
-        if plain and stdin and not stdin.is_closing():
-            stdin.write(plain.encode())
+        if data and stdin and not stdin.is_closing():
+            stdin.write(data)
 
     async def ended(self) -> int:
         """Wait for the end, and for all it printed. The exit status; -n when signal n ended it."""
@@ -118,4 +119,5 @@ class Chip:
         stdout = self._process.stdout
         assert stdout
         while data := await stdout.read(4096):
-            self._serial.add(data)
+            # As a chip's driver sends it: a terminal wants a CR in front of each LF.
+            self._serial.add(data.replace(b"\n", b"\r\n"))

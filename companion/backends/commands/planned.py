@@ -16,6 +16,7 @@ from typing import NamedTuple
 from companion import zones
 from companion.backends.base import Call, Declined, Json, Point
 from companion.backends.commands import vocabulary as voc
+from companion.backends.commands.events import EventCondition, event_at
 from companion.backends.commands.lexicon import name_words
 from companion.backends.commands.phrases import (
     STARTS,
@@ -82,11 +83,12 @@ Run = Callable[[Sentence], int]
 
 
 class Condition(NamedTuple):
-    """A reading that a rule waits for; ``first`` and ``end`` are its tokens."""
+    """What a rule waits for, as arguments of ``rule_set`` and as words for its name; ``first`` and
+    ``end`` are its tokens. ``read`` is None for an event."""
 
-    read: Arg
-    level: str
-    for_s: int
+    read: Arg | None
+    cause: Json
+    spoken: str
     input: bool
     first: int
     end: int
@@ -389,7 +391,8 @@ class _Part:
             said = inner.tokens[0]
             inner.tokens = [said._replace(norm=w) for w in ("turn", it)] + list(inner.tokens)
         if self._condition is not None:
-            inner.last = [] if self._condition.input else [self._condition.read]
+            read = self._condition.read
+            inner.last = [] if self._condition.input or read is None else [read]
         clauses = self._run(inner)
         if any(call.tool != "gpio_write" for call in inner.calls) or not inner.calls:
             raise Declined("I plan only switching on, off and over: say it by itself")
@@ -491,16 +494,23 @@ class _Part:
         if len(leads) != 1:
             return None
         at = leads[0]
+        event = event_at(s, words, scanned.items[at].first)
         m = CONDITION.match(scanned.codes, at)
-        if m is None:
+        if event is not None:
+            first, end = scanned.items[at].first, event.end
+        elif m is not None:
+            items = scanned.items[at : m.end()]
+            form = FORM_OF[m.lastgroup or ""]
+            first, end = items[0].first, items[-1].last + 1
+        else:
             return None
-        items = scanned.items[at : m.end()]
-        form = FORM_OF[m.lastgroup or ""]
-        first, end = items[0].first, items[-1].last + 1
         held, end = self._held(end)
         leading = _fluff(words, start, hard=False) >= first
         if not leading and _fluff(words, end, hard=True) < len(words):
             return None
+        if event is not None:
+            return self._of_event(event, held, start, first, end, leading)
+        assert m is not None
         _check_form(form, str(items[0].payload), held, leading)
         source = Clause(m.group(), items, None, False, False)
         targets = targets_of(s, source, acting=False) or []
@@ -510,15 +520,34 @@ class _Part:
             form, [i for c, i in zip(m.group(), items, strict=True) if c not in TARGETS], targets[0]
         )
         point = s.lexicon.exact(name_words(targets[0])) if isinstance(targets[0], str) else None
+        is_input = isinstance(point, Point) and point.dir == "in"
+        cause: Json = {"read": targets[0], "is": level}
+        spoken = f"{_spoken(targets[0])} {level}"
+        found = Condition(targets[0], cause, spoken, is_input, first, end)
+        return self._joined(found, held, start, leading)
+
+    def _of_event(
+        self, event: EventCondition, held: int, start: int, first: int, end: int, leading: bool
+    ) -> Condition | None:
+        if held and not (event.lasts and leading):
+            raise Declined("say 'when the event … is … for 5 minutes, …', of what can last")
+        found = Condition(None, event.cause, event.spoken, False, first, end)
+        return self._joined(found, held, start, leading)
+
+    def _joined(self, c: Condition, held: int, start: int, leading: bool) -> Condition | None:
+        """The condition with its time, unless more is joined to it than one command."""
+        words, end = self._words, c.end
         if leading:
             while end < len(words) and words[end] in (",", "then"):
                 end += 1
             if end < len(words) and words[end] in _JOINING - {"then"}:
                 return None
-        elif first > start and words[first - 1] in _JOINING:
+        elif c.first > start and words[c.first - 1] in _JOINING:
             return None
-        is_input = isinstance(point, Point) and point.dir == "in"
-        return Condition(targets[0], level, held, is_input, first, end)
+        if held:
+            spoken = f"{c.spoken} {span(held * 1000)}"
+            c = c._replace(cause={**c.cause, "for_s": held}, spoken=spoken)
+        return c._replace(end=end)
 
     def _held(self, end: int) -> tuple[int, int]:
         """Seconds of "for [more than] 5 minutes" at ``end``, 0 when there is none."""
@@ -594,17 +623,21 @@ def _add(s: Sentence, pin: Arg, value: Level, timing: Timing, rule: Condition | 
     if rule is not None:
         if timing.plans():
             raise Declined("a rule acts at once: say only the condition")
-        if _gpio(s, rule.read) == _gpio(s, pin) and not rule.for_s:
+        if (
+            rule.read is not None
+            and _gpio(s, rule.read) == _gpio(s, pin)
+            and "for_s" not in rule.cause
+        ):
             raise Declined(f"a rule of {_spoken(pin)} that switches {_spoken(pin)} may never rest")
-        if s.lexicon.is_group(pin) and not rule.input and not rule.for_s:
+        if (
+            rule.read is not None
+            and s.lexicon.is_group(pin)
+            and not rule.input
+            and "for_s" not in rule.cause
+        ):
             raise Declined(f"{_spoken(rule.read)} may be one of {pin}: the rule might never rest")
-        cause: Json = {"read": rule.read, "is": rule.level}
-        held = ""
-        if rule.for_s:
-            cause["for_s"] = rule.for_s
-            held = f" {span(rule.for_s * 1000)}"
-        name = _name(s, f"{_spoken(rule.read)} {rule.level}{held}", what)
-        s.call(_RULE, {"name": name, **cause, "tool": tool, "args": args})
+        name = _name(s, rule.spoken, what)
+        s.call(_RULE, {"name": name, **rule.cause, "tool": tool, "args": args})
     elif timing.plans():
         when = timing.when()
         more = {"runs": 1} if when.once else {}

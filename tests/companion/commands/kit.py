@@ -53,6 +53,7 @@ TOOLS = (
 )
 
 _NAME = _text(24)
+_LASTING = ("on", "off", "above", "below", "between", "equals")
 _DO = {"tool": _text(24), "args": {"type": "object"}}
 
 PLANNING = (
@@ -94,8 +95,10 @@ PLANNING = (
         name=_NAME,
         read=_POINT,
         sensor={"type": "object"},
-        **{"is": {"enum": ["on", "off", "changes", "above", "below", "between", "silent"]}},
+        event=_text(24),
+        **{"is": {"enum": [*_LASTING, "changes", "silent", "arrives"]}},
         value={"type": "number"},
+        text=_text(32),
         for_s={"type": "number", "minimum": 0, "maximum": 86_400},
         cool_s={"type": "integer", "minimum": 0, "maximum": 86_400},
         hours=_text(11),
@@ -223,7 +226,10 @@ def _planned(args: dict[str, Any]) -> str:
     if "when" in args:
         cause = args.pop("when") + (" once" if args.pop("runs", 0) == 1 else "")
     else:
-        cause = f"{args.pop('read')} {args.pop('is')}"
+        of = args.pop("read") if "read" in args else f"event {args.pop('event')}"
+        cause = f"{of} {args.pop('is')}"
+        for key in ("value", "text"):
+            cause += f" {args.pop(key)}" if key in args else ""
         if "for_s" in args:
             cause += f" {args.pop('for_s')} s"
     assert not args

@@ -55,7 +55,19 @@ def run(kit, program, result, seed):
         state["told"] = state.get("told", 0) + 1
         assert state["told"] <= 20, "too many notifies"
 
-    j = job.Job(row, args, act, read, tell)
+    def ask(text, ms):
+        state["cost"] += 500
+        state["asked"] = state.get("asked", 0) + 1
+        assert state["asked"] <= result.get("asks", 0), "too many questions"
+        dice = random.getrandbits(2)
+        while ms > 0 and dice != 1:
+            yield min(ms, 700)
+            ms -= 700
+            if dice > 1:
+                break
+        return "words" if dice > 1 else None
+
+    j = job.Job(row, args, act, read, tell, ask)
     limit = j._left
     steps = 0
     waited = 0

@@ -28,7 +28,7 @@ class Wire:
         self._pid = 0
 
     def publish(self, leaf, payload, retain=False):
-        text = payload if isinstance(payload, str) else "".join(payload)
+        text = "".join([p if isinstance(p, str) else "".join(p()) for p in payload])
         if len(text.encode()) > 4096:
             return False
         self.sent.append((leaf, json.loads(text), retain))
@@ -76,13 +76,14 @@ def kit(store=None):
     return Kit(Guard(esp32), Points(store), store, lambda: dict(HEALTH))
 
 
-def tools():
-    return Tools(kit())
+def tools(store=None):
+    return Tools(kit(store))
 
 
-def agent():
+def agent(store=None, boot=3):
     wire = Wire()
-    made = tools()
+    made = tools(store)
     with open("/ram/tools-1.json", "w") as f:
         f.write('{"hash":"tools1","specs":[{"name":"x"}]}')
-    return Agent("dev", 3, made, Inbox(3), wire, "power_on", specs="/ram/tools-%d.json"), wire
+    made = Agent("dev", boot, made, Inbox(boot), wire, "power_on", specs="/ram/tools-%d.json")
+    return made, wire

@@ -6,6 +6,8 @@ import time
 import machine
 import rig
 
+from ganglion.store import Store
+
 MSG = {"id": "s1", "boot": 3}
 
 
@@ -33,9 +35,9 @@ async def until(condition):
     raise AssertionError("it never happened")
 
 
-def play(story):
+def play(story, store=None, boot=3):
     async def scene():
-        a, wire = rig.agent()
+        a, wire = rig.agent(store, boot)
         worker = asyncio.create_task(a.run())
         try:
             await story(a, wire)
@@ -258,5 +260,81 @@ def test_facts_travel_when_asked_for():
         await until(asked(wire, 2))
         assert wire.of("ask")[1]["facts"] == {"plants": "they like mornings"}
         assert wire.of("tools")[0]["specs"]
+
+    play(story)
+
+
+def test_a_conversation_goes_on_after_a_reboot():
+    async def before(a, wire):
+        say(a, "turn on pin 5")
+        await until(asked(wire, 1))
+        answer(a, id="s1.1", by="edge/commands", calls=[ON])
+        await until(replied(wire))
+        await until(lambda: a.tools.kit.store.count("v:") == 1)
+
+    async def after(a, wire):
+        say(a, "and off", "s2", boot=4)
+        await until(asked(wire, 1))
+        ask = wire.of("ask")[0]
+        assert (ask["ctx"], ask["n"], ask["new"]) == ("s1", 1, [["u", "and off"]]), ask
+        answer(a, id="s2.1", resend=["ctx"])
+        await until(asked(wire, 2))
+        ask = wire.of("ask")[1]
+        assert "ctx" not in ask and ask["new"] == [
+            ["u", "turn on pin 5"],
+            ["d", [["gpio_write", {"pin": 5, "value": 1}, {"level": 1}]]],
+            ["a", "Pin 5 is on."],
+            ["u", "and off"],
+        ], ask
+        answer(a, id="s2.1", by="x", say="?")
+        await until(replied(wire))
+        # Another speaker begins anew.
+        say(a, "and off", "s3", boot=4, **{"from": "ann"})
+        await until(asked(wire, 3))
+        assert "ctx" not in wire.of("ask")[2]
+
+    play(before)
+    play(after, Store("/ram/store.log"), 4)
+
+
+def test_the_reply_goes_out_before_flash_is_written():
+    """And a power cut between the two forgets the turn, no more."""
+
+    async def before(a, wire):
+        say(a, "turn on pin 5")
+        await until(asked(wire, 1))
+        writes = a.tools.kit.store.writes
+        wire.drained = lambda: False
+        answer(a, id="s1.1", by="edge/commands", calls=[ON])
+        await until(replied(wire))
+        await asyncio.sleep_ms(20)
+        assert a.tools.kit.store.writes == writes
+
+    async def after(a, wire):
+        say(a, "and off", "s2", boot=4)
+        await until(asked(wire, 1))
+        assert "ctx" not in wire.of("ask")[0]
+
+    play(before)
+    play(after, Store("/ram/store.log"), 4)
+
+
+def test_the_oldest_turns_give_way_where_a_message_has_no_room():
+    async def story(a, wire):
+        for n in range(3):
+            cid = "s%d" % n
+            say(a, '"' * 300 + str(n), cid)
+            await until(asked(wire, n + 1))
+            answer(a, id=cid + ".1", by="x", say="ok")
+            await until(replied(wire, n + 1))
+        do(a, "memory_set", {"key": "k" * 32, "value": "v" * 200})
+        say(a, '"' * 1000, "s9")
+        await until(asked(wire, 4))
+        assert wire.of("ask")[3]["n"] == 3
+        answer(a, id="s9.1", resend=["ctx", "mem"])
+        await until(asked(wire, 5))
+        ask = wire.of("ask")[4]
+        assert [m[1][-1] for m in ask["new"][::2]] == ["1", "2", '"'], ask
+        assert ask["facts"] == {"k" * 32: "v" * 200}
 
     play(story)

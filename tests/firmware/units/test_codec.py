@@ -48,6 +48,9 @@ def test_publish_bytes():
 
 def test_subscribe_bytes():
     assert bytes(mqtt_open.subscribe(258, "a/+")) == b"\x82\x08\x01\x02\x00\x03a/+\x01"
+    two = b"\x82\x0c\x01\x02\x00\x03a/+\x01\x00\x01b\x01"
+    assert bytes(mqtt_open.subscribe(258, "a/+", "b")) == two
+    assert mqtt_open.granted(b"\1\2\1\x80") and not mqtt_open.granted(b"\1\2\1\x80", 1)
 
 
 def test_remaining_length_borders():
@@ -95,5 +98,21 @@ def test_broken_packets_are_refused():
     raises(mqtt.MQTTError, mqtt.parse_publish, 2, b"\x00\x01a\x00\x00")
     raises(mqtt.MQTTError, mqtt.parse_publish, 0, b"\x00\x02\xff\xfe")
     raises(mqtt.MQTTError, mqtt.parse_pid, b"\x00")
-    big_topic = b"\x30\x80\x50\x02\x00" + bytes(600)
-    raises(mqtt.MQTTError, feed, mqtt.Decoder(4096), big_topic + bytes(10000), 700)
+
+
+def test_a_topic_that_is_too_long_ends_nothing():
+    ok = bytes(mqtt.publish("gn/x/down/do", "ok", 10))
+    for n, seen in ((90, "t"), (200, ""), (4000, "")):
+        # With a payload that fits, and with one that does not.
+        for payload in (b"1", bytes(5000)):
+            data = bytes(mqtt.publish("t" * n, payload, 9)) + ok
+            for step in (1, 97, 4096):
+                out = feed(mqtt.Decoder(4096), data, step)
+                topic, pid, _ = mqtt.parse_publish(out[0][1], out[0][2])
+                assert (topic, pid) == (seen and "t" * n, 9), (n, topic, pid)
+                assert mqtt.parse_publish(out[1][1], out[1][2])[2] == b"ok"
+    # Longer than the buffer: it goes by unseen.
+    data = bytes(mqtt.publish("t" * 6000, "x", 9)) + ok
+    for step in (1, 97, 4096):
+        out = feed(mqtt.Decoder(4096), data, step)
+        assert [mqtt.parse_publish(p[1], p[2])[1] for p in out] == [10]

@@ -130,7 +130,7 @@ def test_a_name_means_a_point_or_a_group():
     assert receipt["err"] == "unknown_point" and "gpio_write and gpio_read" in receipt["msg"]
     receipt = call(t, "gpio_write", {"pin": "attic", "value": 1})
     assert receipt["err"] == "unknown_point", receipt
-    assert receipt["msg"] == "I know no point called 'attic'"
+    assert receipt["msg"] == "I know no point or group called 'attic'"
 
 
 def test_groups_are_bounded_and_shown():

@@ -26,6 +26,11 @@ def int_param(low, high, default=None):
     return {"type": "int", "default": low if default is None else default, "min": low, "max": high}
 
 
+def ask(text, name="said", offline=None, **more):
+    more.update({"ask": text, "as": name, "offline": [] if offline is None else offline})
+    return more
+
+
 def refused(t, program):
     r = rr.call(t, "routine_define", program=program)
     assert r.get("err") in ("bad_args", "full"), (program, r)
@@ -52,7 +57,7 @@ BAD = (
     (
         routine({"call": ["gpio_write", {"pin": "attic", "value": 1}]}),
         "do[0].call.args.pin: ",
-        "no point called 'attic'",
+        "no point or group called 'attic'",
     ),
     (routine({"call": ["gpio_write", {"pin": 6, "value": 1}]}), "do[0].call.args.pin: ", "flash"),
     (
@@ -120,7 +125,39 @@ BAD = (
     (routine({"notify": "{attic}"}), "do[0].notify: ", "no point"),
     (routine({"notify": "x" * 161}), "do[0].notify: ", "160"),
     (routine({"repeat": 21, "do": [{"notify": "x"}]}), "do: ", "notifies up to 21"),
-    (routine({"ask": "is it cold?"}), "do[0].ask: ", "not built yet"),
+    (routine({"ask": "is it cold?"}), "do[0]: ", '"as" is missing'),
+    (routine({"ask": "is it cold?", "as": "a"}), "do[0]: ", '"offline" is missing'),
+    (routine(ask("")), "do[0].ask: ", "1 to 240 bytes"),
+    (routine(ask("{attic}?")), "do[0].ask: ", "no point"),
+    (routine(ask("?", name="A")), "do[0].as: ", "no name"),
+    (routine(ask("?", within=0.5)), "do[0].within: ", "1 to 120"),
+    (routine(ask("?", within="5")), "do[0].within: ", "1 to 120"),
+    (routine(ask("?", offline=5)), "do[0].offline: ", "list of steps"),
+    (routine(ask("?", offline=[{"wait": -1}])), "do[0].offline[0].wait: ", "from 0"),
+    (routine(ask("?"), {"notify": "{said}"}), "do[1].notify: ", "no point"),
+    (
+        routine(ask("?", offline=[{"set": ["said", "x"]}]), {"wait": "$said"}),
+        "do[1].wait: ",
+        "number",
+    ),
+    (
+        routine(
+            ask("?", offline=[{"set": ["said", "0"]}]),
+            {"call": ["gpio_write", {"pin": 5, "value": "$said"}]},
+        ),
+        "do[1].call.args.value: ",
+        "takes no text",
+    ),
+    (routine(ON, last=[ask("?")]), "finally[0].ask: ", "no network"),
+    (routine({"repeat": 5, "do": [ask("?")]}), "do: ", "asks a model up to 5 times, 4 may be"),
+    (
+        routine(
+            {"call": ["gpio_write", {"pin": "fan", "value": 1}]},
+            ask("?", offline=[{"call": ["gpio_write", {"pin": "attic", "value": 1}]}]),
+        ),
+        "do[1].offline[0].call.args.pin: ",
+        "no point",
+    ),
     (routine(ON, params={"n": {"type": "int", "default": 1}}), "params.n: ", "min and max"),
     (routine(ON, params={"n": int_param(0, 5, 6)}), "params.n.default: ", "from 0 to 5"),
     (routine(ON, params={"p": {"type": "point", "default": "attic"}}), "params.p.default: ", "no"),

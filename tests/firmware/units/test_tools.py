@@ -170,3 +170,57 @@ def test_a_rare_family_costs_nothing_after_use():
     before = use_all()
     for _ in range(5):
         assert use_all() - before < 128, use_all() - before
+
+
+def test_a_call_leaves_no_module_behind():
+    import sys
+
+    from ganglion import lazy
+
+    a, _ = rig.agent()
+    t = a.tools
+    t.kit.agent = a
+    act = {"tool": "gpio_write", "args": {"pin": 5, "value": 1}}
+    # What an entry of its kind keeps in the heap for as long as it is there.
+    stay = ("schedule", "rules", "routines", "tool_gpio")
+
+    async def all_of_them():
+        for tool, args in (
+            ("point_set", {"name": "lamp", "pin": 5}),
+            ("point_list", {}),
+            ("memory_set", {"key": "k", "value": "v"}),
+            ("get_time", {}),
+            ("get_health", {}),
+            ("get_diagnostics", {}),
+            ("set_timezone", {"tz": "CET-1CEST,M3.5.0,M10.5.0/3"}),
+            ("set_timezone", {"tz": "nonsense"}),
+            ("set_place", {"lat": 52.5, "lon": 13.4}),
+            ("schedule_set", dict(act, name="a", when="0 7 * * *")),
+            ("schedule_set", dict(act, name="b", when="sunset -30 min")),
+            ("schedule_set", dict(act, name="c", when="never ever")),
+            ("schedule_list", {}),
+            ("get_time", {}),
+            ("rule_set", dict(act, name="a", read=4, **{"is": "on", "hours": "22:00-06:00"})),
+            ("rule_list", {}),
+            ("limit_set", {"pin": 5, "max_on_s": 100}),
+            ("limit_set", {"pin": 6, "max_on_s": 100}),
+            ("limit_list", {}),
+            ("limit_delete", {"pin": 5}),
+            ("adc_read", {"pin": 34}),
+            ("i2c_scan", {"sda": 21, "scl": 22}),
+            ("dht_read", {"pin": 4}),
+            ("ds18x20_read", {"pin": 4}),
+            ("routine_check", {"program": {"name": "r", "do": [{"wait": 1}]}}),
+            ("routine_check", {"program": {"name": "r", "do": [{"fly": 1}]}}),
+            ("routine_list", {}),
+        ):
+            before = set(sys.modules)
+            t.run(tool, args)
+            more = [m for m in set(sys.modules) - before if m.startswith("ganglion.")]
+            left = [m for m in more if m[9:] not in stay]
+            assert not left, (tool, args, left)
+
+    import asyncio
+
+    asyncio.run(all_of_them())
+    assert lazy.loaded("schedule") and lazy.loaded("rules")

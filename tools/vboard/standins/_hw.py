@@ -26,17 +26,20 @@ libc = ffi.open(None)
 exit = libc.func("v", "_exit", "i")
 
 
-def map_file(name, size):
-    """The address of a file of the board's folder, mapped shared."""
+def map_file(name, size, near=0):
+    """The address of a file of the board's folder, mapped shared; `near` is where, if it can be."""
     fd = libc.func("i", "open", "si")(os.getenv("GANGLION_BOARD") + "/" + name, _RDWR)
     if fd < 0:
         raise OSError(name)
-    address = libc.func("p", "mmap", "pLiiil")(0, size, 3, 1, fd, 0)
+    address = libc.func("p", "mmap", "pLiiil")(near, size, 3, 1, fd, 0)
     libc.func("i", "close", "i")(fd)
     return address
 
 
-mem = uctypes.bytearray_at(map_file("hw.mem", _SIZE), _SIZE)
+# Down where an address is a small int: one that is not takes heap each time it is used.
+address = map_file("hw.mem", _SIZE, 0x20000000)
+mem = uctypes.bytearray_at(address, _SIZE)
+now = libc.func("i", "clock_gettime", "ip")  # 0 is the host's clock
 
 reserve = None  # see _boot.py
 pins = {}  # gpio -> (handler, pin)

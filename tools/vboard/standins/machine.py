@@ -20,6 +20,8 @@ _TRIGGER = const(5)
 _PENDING = const(6)
 _PWM_ON = const(7)
 _DUTY = const(10)
+_STAMPS = const(10496)
+_STAMP_SIZE = const(16)
 _MODE_OUT = const(3)
 _MODE_OPEN_DRAIN = const(7)
 _PULL_DOWN = const(1)
@@ -110,7 +112,7 @@ class Pin(umachine.PinBase):
             raise ValueError("pin can only be input")
         # The level before the mode, as on the chip: no glitch.
         if value is not None:
-            mem[at + _LATCH] = bool(value)
+            self._set(bool(value))
         if pull != -1:
             mem[at + _PULL] = pull or 0
         if mode != -1:
@@ -121,8 +123,7 @@ class Pin(umachine.PinBase):
         """The level of the pad, whatever the latch says."""
         at = self._at
         if x is not None:
-            mem[at + _LATCH] = bool(x)
-            return None
+            return self._set(bool(x))
         if mem[at + _HOLD]:
             return mem[at + _HOLD] - 1
         if mem[at + _PWM_ON]:
@@ -136,14 +137,21 @@ class Pin(umachine.PinBase):
 
     __call__ = value
 
+    def _set(self, level):
+        at = self._at + _LATCH
+        if mem[at] != level:
+            # First the time: who sees the level finds it.
+            _hw.now(0, _hw.address + _STAMPS + self.id * _STAMP_SIZE)
+            mem[at] = level
+
     def on(self):
-        mem[self._at + _LATCH] = 1
+        self._set(1)
 
     def off(self):
-        mem[self._at + _LATCH] = 0
+        self._set(0)
 
     def toggle(self):
-        mem[self._at + _LATCH] ^= 1
+        self._set(not mem[self._at + _LATCH])
 
     def irq(self, handler=None, trigger=3, *, wake=None, hard=False):
         mem[self._at + _TRIGGER] = 0

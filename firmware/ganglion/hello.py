@@ -1,0 +1,64 @@
+"""What a session begins with: status and tool specs. Loaded for it, since then it is rare."""
+
+import asyncio
+import os
+
+from micropython import const
+
+from . import VERSION, clock
+from .talk import dumps
+
+_DRAIN_MS = const(2000)
+_PIECE = const(256)
+
+
+def status(presence):
+    """On `up/status`, retained."""
+    health = presence.kit.health()
+    presence.link.publish(
+        "status",
+        dumps(
+            {
+                "online": True,
+                "boot": presence.boot,
+                "name": presence.kit.store.get("c:name"),
+                "fw": VERSION,
+                "board": presence.kit.guard.board.NAME,
+                "tools": presence.digest,
+                "heap": health["heap"],
+                "up": health["up"],
+                "clock": clock.now() is not None,
+                "safe": presence.safe,
+                "reset": presence.reset_cause,
+            }
+        ),
+        True,
+    )
+
+
+async def specs(link, paths):
+    """The specs, from flash as the build made them: a message, and the next when that is on its
+    way, since all of them are more than the heap can hold."""
+    n = 1
+    try:
+        while link.stream("tools/%d" % n if n > 1 else "tools", _pieces(paths % n), True):
+            for _ in range(_DRAIN_MS // 5):
+                if link.drained():
+                    break
+                await asyncio.sleep_ms(5)
+            n += 1
+            os.stat(paths % n)
+    except OSError:
+        pass  # there is no such part
+
+
+def _pieces(path):
+    def pieces():
+        with open(path) as f:
+            while True:
+                piece = f.read(_PIECE)
+                if not piece:
+                    return
+                yield piece
+
+    return pieces
