@@ -1,7 +1,9 @@
 """``ganglion board``: one virtual board as a process, its serial line on this terminal.
 
-Lines typed go to the board, what it prints comes back. A board without a secret registers itself
-with the running companion and keeps the secret in the state folder for the next start.
+A terminal is put into the mode a serial terminal has: each key goes to the board, which echoes it,
+and Enter is CR. Only Ctrl-C stays ours. With ``pty`` the line is a device of its own beside it, for
+picocom, screen or mpremote. A board without a secret registers itself with the running companion
+and keeps the secret in the state folder for the next start.
 """
 
 from __future__ import annotations
@@ -10,10 +12,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import pty as ptys
 import signal
 import sys
+import termios
 import threading
 import time
+import tty
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +54,7 @@ def run(
     secret: str = "",
     renew: bool = False,
     wait_s: float = 0.0,
+    pty: bool = False,
 ) -> None:
     """Run a board until SIGINT, SIGTERM or SIGHUP. Problem when it cannot start.
 
@@ -67,7 +74,7 @@ def run(
         login = _registered(home, _running(home, wait_s), device, secret, renew)
     os.umask(0o077)  # the flash image holds the secret
     home.create()
-    asyncio.run(_run(home, device, login))
+    asyncio.run(_run(home, device, login, pty))
 
 
 def _at_own_broker(broker: str, ca: Path | None, secret: str) -> Login:
@@ -123,7 +130,7 @@ def _registered(home: Home, running: Running, device: str, secret: str, renew: b
     return Login(broker.host, broker.port, secret, broker.tls, ca)
 
 
-async def _run(home: Home, device: str, login: Login) -> None:
+async def _run(home: Home, device: str, login: Login, pty: bool) -> None:
     from tools.build import BuildError
     from tools.runtime import RuntimeMissing
     from tools.vboard import BoardBusy, BoardConfig, VirtualBoard
@@ -157,6 +164,10 @@ async def _run(home: Home, device: str, login: Login) -> None:
             "ganglion: this is its serial line; type `help`. Ctrl-C ends the board.",
             flush=True,
         )
+        if pty:
+            device_path = stack.enter_context(_pseudo_terminal(board, loop))
+            print(f"ganglion: its serial line is {device_path}, too: picocom {device_path}")
+        stack.enter_context(_as_a_serial_terminal())
         if board.note:
             print(f"ganglion: {board.note}", flush=True)
         _pass_on_what_is_typed(board, loop)
@@ -168,18 +179,67 @@ def _print(data: bytes) -> None:
         os.write(1, data)
 
 
+def _in_foreground() -> bool:
+    return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+
+
+@contextlib.contextmanager
+def _as_a_serial_terminal() -> Iterator[None]:
+    """Keys as they are typed, without echo; Ctrl-C still interrupts us."""
+    if sys.stdin is None or not _in_foreground():
+        yield
+        return
+    before = termios.tcgetattr(0)
+    try:
+        tty.setcbreak(0, termios.TCSANOW)
+        mode = termios.tcgetattr(0)
+        mode[0] &= ~(termios.ICRNL | termios.IXON)
+        termios.tcsetattr(0, termios.TCSANOW, mode)
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _pseudo_terminal(board: VirtualBoard, loop: asyncio.AbstractEventLoop) -> Iterator[str]:
+    """The path of a device that is the board's serial line, every byte of it."""
+    ours, theirs = ptys.openpty()
+    tty.setraw(theirs)
+    os.set_blocking(ours, False)
+
+    def out(data: bytes) -> None:
+        with contextlib.suppress(OSError):  # nobody reads: as on a cable that is not plugged in
+            os.write(ours, data)
+
+    def typed() -> None:
+        with contextlib.suppress(OSError):
+            _send(board, os.read(ours, 4096))
+
+    board.serial.listeners.append(out)
+    loop.add_reader(ours, typed)
+    try:
+        # `theirs` stays open: without any, reading ours would fail.
+        yield os.ttyname(theirs)
+    finally:
+        loop.remove_reader(ours)
+        board.serial.listeners.remove(out)
+        os.close(ours)
+        os.close(theirs)
+
+
+def _send(board: VirtualBoard, data: bytes) -> None:
+    with contextlib.suppress(ValueError):  # the board is off: nobody hears it
+        board.send(data)
+
+
 def _pass_on_what_is_typed(board: VirtualBoard, loop: asyncio.AbstractEventLoop) -> None:
     """From stdin to the serial line, in a thread: not every stdin can be waited for."""
-    if sys.stdin is None or (os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp()):
+    if sys.stdin is None or (os.isatty(0) and not _in_foreground()):
         return  # reading the terminal from the background would stop us (SIGTTIN)
-
-    def send(text: str) -> None:
-        with contextlib.suppress(ValueError):  # the board is off: nobody hears it
-            board.send(text)
 
     def read() -> None:
         with contextlib.suppress(OSError, RuntimeError):  # closed, or the loop has ended
             while data := os.read(0, 4096):
-                loop.call_soon_threadsafe(send, data.decode(errors="replace"))
+                loop.call_soon_threadsafe(_send, board, data)
 
     threading.Thread(target=read, daemon=True).start()

@@ -115,6 +115,9 @@ def board(
     renew: Annotated[
         bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
     ] = False,
+    pty: Annotated[
+        bool, typer.Option("--pty", help="Its serial line as a device, too, for picocom or screen.")
+    ] = False,
     wait: Annotated[float, typer.Option("--wait", hidden=True)] = 0.0,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
@@ -122,7 +125,16 @@ def board(
     from tools import board as boards
     from tools.state import Home
 
-    boards.run(Home(home), device, broker=broker, ca=ca, secret=secret, renew=renew, wait_s=wait)
+    boards.run(
+        Home(home),
+        device,
+        broker=broker,
+        ca=ca,
+        secret=secret,
+        renew=renew,
+        wait_s=wait,
+        pty=pty,
+    )
 
 
 @app.command()

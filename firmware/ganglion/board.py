@@ -22,7 +22,6 @@ _HEALTHY_AFTER_S = const(10)
 _WATCHDOG_MS = const(30000)
 
 _MAGIC = b"GNG"  # main.py writes it, too
-_FAULT = "fault:"  # and this
 # Longest time without a beat: 15 s of joining Wi-Fi, 10 s of a companion's `busy`.
 _STUCK_S = const(25)
 
@@ -42,13 +41,11 @@ def _forget_failed_boots():
 
 
 class Board:
-    """What start.py fills in: `config`, `store`, `guard`, `kit`, `link`, `agent`, `boot`; the last
-    four are not there in safe mode."""
+    """What start.py fills in: `config`, `kit`, `link`, `agent`, `boot`; `link` and `agent` are None
+    in safe mode."""
 
     def __init__(self):
         self.config = None
-        self.store = None
-        self.guard = None
         self.kit = None
         self.link = None
         self.agent = None
@@ -65,6 +62,8 @@ class Board:
         except Exception:
             gc.collect()
         lazy.drop("log")
+
+    # ---- for the link
 
     def trouble(self, why):
         """The link says why it is down: after each try, but it is told once."""
@@ -111,9 +110,6 @@ class Board:
         lazy.drop("start")
         await self._watch(self.link, self.agent)
 
-    async def run_safe(self):
-        await lazy.load("start").safe(self)
-
     def _task_died(self, loop, context):
         # A task that ends by an exception would leave half an agent: start over.
         try:
@@ -121,7 +117,7 @@ class Board:
                 self.kit.guard.safe()
         finally:
             sys.print_exception(context["exception"])
-            self.note({"kind": _FAULT, "msg": repr(context["exception"])})
+            self.note({"kind": "fault:", "msg": repr(context["exception"])})
             machine.reset()
 
     async def _watch(self, link, agent):
@@ -143,7 +139,7 @@ class Board:
             if link_s < _STUCK_S and agent_s < _STUCK_S:
                 watchdog.feed()
             elif link_s == _STUCK_S or agent_s == _STUCK_S:
-                self.note({"kind": _FAULT, "msg": "agent %d s, link %d s" % (agent_s, link_s)})
+                self.note({"kind": "fault:", "msg": "agent %d s, link %d s" % (agent_s, link_s)})
             if link.connected:
                 self._told = ""
             if self.up_s() >= _HEALTHY_AFTER_S and not healthy:
@@ -161,13 +157,11 @@ def main(failed, log):
     """`failed` boots in a row came before this one; `log` is what the last ones left."""
     board = Board()
     try:
-        if failed >= _MAX_FAILED_BOOTS:
-            at = log.rfind(b"fault:")
-            why = log[at:].split(b"\n")[0] if at >= 0 else b"no fault was noted"
-            board.problem = "%d boots failed; %s" % (failed, why.decode())
-            asyncio.run(board.run_safe())
-        else:
+        if failed < _MAX_FAILED_BOOTS:
             asyncio.run(board.run())
+        else:
+            board.problem = "%d boots failed" % failed
+            asyncio.run(lazy.load("start").safe(board, log))
     except KeyboardInterrupt:
         _forget_failed_boots()
         lazy.load("halt").halt(board)

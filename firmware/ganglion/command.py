@@ -1,7 +1,7 @@
 """What a line on the serial port means: a command, or something said to the agent.
 
-`board` is the main program: `agent`, `kit` and `link` are None in safe mode; `config` and `store`
-where they could not be read. What a command prints are lines of a generator, with a pause behind
+`board` is the main program: `agent` and `link` are None in safe mode; `config` and `kit` where
+they could not be read. What a command prints are lines of a generator, with a pause behind
 each: at 115200 baud a long list takes a while, and rules go on meanwhile.
 """
 
@@ -27,7 +27,7 @@ _LISTS = ("points", "rules", "schedules", "routines")
 async def command(board, text, ask, show):
     """`ask(prompt, hidden)` is the next line typed; `show(text)` prints beside one."""
 
-    async def answer(prompt, hidden=False):
+    async def answer(prompt, hidden=0):
         try:
             return await asyncio.wait_for(ask(prompt, hidden), _ANSWER_S)
         except asyncio.TimeoutError:

@@ -13,10 +13,10 @@ _NONE = {
 
 
 def lines(board, what):
-    store = board.store
-    if store is None:
-        yield "the log on flash could not be opened; 'status' says more"
+    if board.kit is None:
+        yield "flash could not be read; 'status' says more"
         return
+    store = board.kit.store
     prefix = "t:" if what == "routines" else what[0] + ":"
     shown = {"points": _point, "rules": _rule, "schedules": _schedule, "routines": _routine}[what]
     names = store.keys(prefix)
@@ -40,7 +40,7 @@ def _point(board, name, record):
     for key in ("group", "unit"):
         if key in more:
             text += ", %s %s" % (key, more[key])
-    if board.kit and "unit" not in more:
+    if "unit" not in more:
         try:
             text += ", on" if board.kit.guard.read(record[0]) else ", off"
         except Exception as e:  # another board's file, a limit, a driver
@@ -80,9 +80,9 @@ def _schedule(board, name, record):
     text = "%s -> %s" % (record["text"], _action(record))
     if record["off"]:
         text += "; paused"
-    elif board.kit and "schedule" in board.kit.engines:
+    elif "schedule" in board.kit.engines:
         due = board.kit.engine("schedule").due(name)
-        text += "; next " + ("not known yet" if due is None else _local(board.store, due))
+        text += "; next " + ("not known yet" if due is None else _local(board.kit.store, due))
     if record["left"] >= 0:
         text += "; %d more" % record["left"]
     return text + _last("fired %s " % name)
@@ -90,7 +90,7 @@ def _schedule(board, name, record):
 
 def _routine(board, name, record):
     phrases = record["r"].get("phrases", ())
-    routines = board.kit.routines if board.kit else None
+    routines = board.kit.routines
     text = (routines.running() if routines else {}).get(name, "idle")
     if phrases:
         text += "; say '%s'" % "' or '".join(phrases)

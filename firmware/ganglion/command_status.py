@@ -3,8 +3,11 @@
 import gc
 
 import network
+from micropython import const
 
 from . import VERSION, clock, lazy
+
+_ROW_BYTES = const(9)  # as in store.py
 
 
 def status(board):
@@ -41,10 +44,10 @@ def status(board):
         yield board.agent.tools.run("get_time", {})[1]
     else:
         yield "time %s" % clock.iso(now)
-    store = board.store
-    if store:
+    if board.kit:
+        store = board.kit.store
         yield "%d entries in %d bytes of log; %d events wait for the broker" % (
-            len(store.keys("")),
+            store.end // _ROW_BYTES,
             store.size,
             store.count("e:"),
         )

@@ -28,7 +28,7 @@ async def run(board, ssid, answer):
     if len(ssid.encode()) > 32:
         print("The name of a network has 32 bytes at most; nothing was changed.")
         return
-    password = await answer("Password of %s (not shown; Enter if it has none): " % ssid, True)
+    password = await answer("Password of %s (not shown; Enter if it has none): " % ssid, 1)
     if password is None:
         print("Nothing was changed.")
         return
@@ -62,7 +62,7 @@ def save(wifi, path=_CONFIG):
         with open(path) as f:
             config = json.load(f)
     except OSError:
-        raise ValueError
+        raise ValueError from None
     config["wifi"] = wifi
     aside = path + ".new"
     try:

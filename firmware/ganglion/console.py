@@ -1,13 +1,12 @@
 """The serial line: takes lines, and hands them to command.py. 115200 baud, any terminal.
 
-What is here is what nobody types at; edit.py has the keys (docs/console.md).
+Here is what waits; what is done where somebody types or something is shown is in edit.py
+(docs/console.md).
 """
 
 import asyncio
 import gc
-import select
 import sys
-import time
 from asyncio import core
 
 import micropython
@@ -15,16 +14,12 @@ from micropython import const
 
 from . import lazy
 
-_HIDDEN = const(1)
+# As in edit.py.
 _DONE = const(2)
 _BAD = const(4)
-_LINE = const(15)  # flags of one line
-_BATCH = const(64)  # bytes taken in one go: a paste outruns a task that takes one
+_LINE = const(15)
 
-_line = bytearray()
-_prompt = ""  # empty while nobody is asked for anything
-_flags = 0
-_heard_ms = 0
+_state = [b"", "", 0, 0]  # what is typed, the prompt (empty: nobody asks), flags, ticks
 
 
 def _readable(stream):
@@ -33,42 +28,27 @@ def _readable(stream):
 
 def show(text):
     """Print, whatever is being typed meanwhile: it is taken off and put back."""
-    if _prompt:
-        sys.stdout.write("\r\x1b[K")
-    print(text)
-    if _prompt:
-        sys.stdout.write(_prompt)
-        if not _flags & _HIDDEN:
-            sys.stdout.buffer.write(_line)
+    lazy.load("edit").show(_state, text)
+    if not _state[0]:
+        lazy.drop("edit")
 
 
-async def ask(prompt, hidden=False):
-    """The next line: str, or None where it is not to be used. Only one may ask at a time."""
-    global _line, _prompt, _flags, _heard_ms
-    stdin = sys.stdin.buffer
-    more = select.poll()
-    more.register(stdin, select.POLLIN)
-    _line = bytearray()
-    _flags = _flags & ~_LINE | (_HIDDEN if hidden else 0)
-    _prompt = prompt
+async def ask(prompt, hidden=0):
+    """The next line: str, or None where it is not to be used. Only one may ask at a time.
+    `hidden` 1: what is typed is not shown."""
+    state = _state
+    state[0] = bytearray()
+    state[1] = prompt
+    state[2] = state[2] & ~_LINE | hidden
     sys.stdout.write(prompt)
     try:
-        while not _flags & _DONE:
-            await _readable(stdin)
-            for _ in range(_BATCH):
-                byte = stdin.read(1)
-                if not byte:  # nobody at the other end
-                    await asyncio.sleep(1)
-                    break
-                now = time.ticks_ms()
-                gap = time.ticks_diff(now, _heard_ms)
-                _heard_ms = now
-                _flags = lazy.load("edit").key(_line, byte, _flags, prompt, gap)
-                if _flags & _DONE or not any(more.ipoll(0)):
-                    break
-        return None if _flags & _BAD else str(_line, "utf-8")
+        while not state[2] & _DONE:
+            await _readable(sys.stdin.buffer)
+            if not lazy.load("edit").read(state):  # nobody at the other end
+                await asyncio.sleep(1)
+        return None if state[2] & _BAD else str(state[0], "utf-8")
     finally:
-        _prompt = ""
+        state[1] = ""
         lazy.drop("edit")
 
 

@@ -6,7 +6,9 @@ baud rate) spoils its line and is neither kept nor shown. Ctrl-C leads to MicroP
 where a tool asks for it, and not by chance: docs/console.md.
 """
 
+import select
 import sys
+import time
 
 from micropython import const
 
@@ -14,7 +16,7 @@ _MAX_LINE_BYTES = const(1024)  # of what is said to the agent
 _QUIET_MS = const(100)  # a person's keys are further apart than the bytes of a tool or of noise
 _AGAIN_MS = const(5000)
 
-# Flags; those up to _BAD are console.py's, too. The rest live on from line to line.
+# Flags; those up to _LONG are of one line (console.py).
 _HIDDEN = const(1)
 _DONE = const(2)
 _BAD = const(4)
@@ -27,6 +29,38 @@ _TOLD = const(128)  # that a line was bad; once is enough in a flood
 _ENTER = const(256)
 _CTRL_C = const(512)
 _OTHER = const(1024)
+
+_BATCH = const(64)  # bytes taken in one go: a paste outruns a task that takes one, and no more:
+# a flood must not starve the agent
+
+_stdin = sys.stdin.buffer
+_more = select.poll()
+_more.register(_stdin, select.POLLIN)
+
+
+def read(state):
+    """Take what is there. `state`: line, prompt, flags, ticks of the last byte. False at the end of
+    the stream, which a serial line does not have."""
+    for _ in range(_BATCH):
+        byte = _stdin.read(1)
+        if not byte:
+            return False
+        now = time.ticks_ms()
+        gap_ms = time.ticks_diff(now, state[3])
+        state[3] = now
+        state[2] = key(state[0], byte, state[2], state[1], gap_ms)
+        if state[2] & _DONE or not any(_more.ipoll(0)):
+            break
+    return True
+
+
+def show(state, text):
+    """Print beside what is being typed."""
+    if state[1]:
+        sys.stdout.write("\r\x1b[K")
+    print(text)
+    if state[1]:
+        _redraw(state[0], state[2], state[1])
 
 
 def key(line, byte, flags, prompt, gap_ms):
@@ -128,6 +162,7 @@ def _erase(line, flags, prompt):
 
 
 def _redraw(line, flags, prompt):
-    sys.stdout.write("\r\x1b[K" + prompt)
+    sys.stdout.write("\r\x1b[K")
+    sys.stdout.write(prompt)
     if not flags & _HIDDEN:
         sys.stdout.buffer.write(line)

@@ -13,8 +13,8 @@ def halt(board):
     """Nothing of the agent runs any more: outputs go to their safe levels. Max-on times, which a
     hardware timer keeps, hold at the prompt as well."""
     try:
-        if board.guard:
-            board.guard.safe()
+        if board.kit:
+            board.kit.guard.safe()
         if board.link:
             board.link.close()
     finally:

@@ -93,7 +93,7 @@ def start(board, cause):
     gc.threshold(_COLLECT_EVERY_BYTES)
     board.config = config = load_config()
     # Before anything that takes time: until then the pins float.
-    board.guard, board.store = guard, store = outputs(config, True)
+    guard, store = outputs(config, True)
     for name in ORDER:
         gc.collect()
         __import__("ganglion." + name)
@@ -133,13 +133,28 @@ def start(board, cause):
     print("ganglion: boot %d of %s, %d B free" % (board.boot, config["device"], gc.mem_free()))
 
 
-async def safe(board):
-    """Safe mode: outputs at their safe levels, the console, a normal boot after 10 minutes."""
+class _Safe:
+    """What is there of tools.Kit in safe mode: for the console."""
+
+    engines = {}
+    routines = None
+
+    def __init__(self, guard, store):
+        self.guard = guard
+        self.store = store
+
+
+async def safe(board, log):
+    """Safe mode: outputs at their safe levels, the console, a normal boot after 10 minutes.
+    `log` is what the boots that failed left there."""
+    at = log.rfind(b"fault: ")
+    if at >= 0:
+        board.problem += "; " + repr(log[at:].split(b"\n")[0])[2:-1]
     try:
         board.boot = next_boot()
-        board.note({"kind": "boot", "reset": board.health()["reset"], "msg": "safe mode"})
+        board.note({"kind": "boot", "reset": board.health()["reset"], "msg": "in safe mode"})
         board.config = load_config()
-        board.guard, board.store = outputs(board.config, False)
+        board.kit = _Safe(*outputs(board.config, False))
     except Exception as e:
         # Perhaps the very thing that safe mode is for: the console must come up.
         sys.print_exception(e)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
+import select
 import shutil
 import signal
 import stat
@@ -25,6 +27,7 @@ from tests.tools.system import (
     row_of,
     wait_for,
 )
+from tests.tools.terminal import Terminal
 
 
 class Process:
@@ -119,6 +122,38 @@ def test_a_board_registers_itself_and_talks(
     second = board("--device", "lamp")
     second.shows("boot 2 of lamp")
     assert json.loads(kept.read_text())["lamp"] == secret  # it logs in with what it has
+
+
+def test_a_terminal_is_a_serial_terminal(serving: Serving) -> None:
+    """Keys go to the board one by one, which echoes them; the terminal's own mode comes back."""
+    arguments = [*GANGLION, "board", "--device", "desk"]
+    terminal = Terminal(arguments, environment(serving.home))
+    at = terminal.shows("> ", 30)
+    wait_for(lambda: online(serving, "desk"))
+    assert not terminal.echoes()
+    terminal.type("turn on pi")
+    at = terminal.shows("turn on pi", after=at)
+    terminal.type("m\x7fn 5\r")
+    at = terminal.shows("Pin 5 is on.", after=at)
+    assert terminal.text.count("turn on pi") == 1  # one echo
+    terminal.type("\x03")
+    assert terminal.ends() == 0
+
+
+def test_its_serial_line_as_a_device(serving: Serving, board: Callable[..., Process]) -> None:
+    process = board("--device", "shelf", "--pty")
+    path = process.shows("its serial line is /").split()[-1]
+    process.shows("what you want")
+    line = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    try:
+        os.write(line, b"status\r")
+        shown = b""
+        while b"shelf: ganglion" not in shown:
+            assert select.select([line], [], [], 5)[0], shown
+            shown += os.read(line, 4096)
+        assert b"status\r\n" in shown and not shown.replace(b"\r\n", b"").count(b"\n")
+    finally:
+        os.close(line)
 
 
 def test_a_lost_secret_is_renewed_on_demand(

@@ -57,7 +57,7 @@ BAD = (
     (
         routine({"call": ["gpio_write", {"pin": "attic", "value": 1}]}),
         "do[0].call.args.pin: ",
-        "no point or group called 'attic'",
+        "no point called 'attic'",
     ),
     (routine({"call": ["gpio_write", {"pin": 6, "value": 1}]}), "do[0].call.args.pin: ", "flash"),
     (

@@ -427,7 +427,7 @@ def test_what_is_refused_says_why():
         ("no tool", {"is": "above", "sensor": {"tool": "x", "field": "y"}, "value": 1}),
         ("hours must be", {"is": "on", "read": 4, "hours": "all day"}),
         ("flash", {"is": "on", "read": 6}),
-        ("no point or group called", {"is": "on", "read": "nowhere"}),
+        ("no point called", {"is": "on", "read": "nowhere"}),
         ("cannot run", {"is": "on", "read": 4, "tool": "rule_delete", "args": {"name": "a"}}),
         ("value must be", {"is": "on", "read": 4, "args": {"pin": 5, "value": 7}}),
     ):

@@ -115,6 +115,13 @@ class Timer:
 
 class RTC:
     set_to = None
+    kept = b""
+
+    def memory(self, data=None):
+        if data is None:
+            return RTC.kept
+        assert len(data) <= 2048
+        RTC.kept = bytes(data)
 
     def datetime(self, t=None):
         RTC.set_to = t

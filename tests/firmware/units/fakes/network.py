@@ -4,7 +4,7 @@ up = True
 
 
 class WLAN:
-    def __init__(self, interface):
+    def __init__(self, interface=STA_IF):
         pass
 
     def isconnected(self):
