@@ -48,7 +48,7 @@ def unknown(kit, ref):
     if members(kit.points, ref):
         msg = "'%s' is a group: name one point. Groups are for gpio_write and gpio_read" % ref
     else:
-        msg = "I know no point or group called '%s'" % ref
+        msg = "I know no point called '%s'" % ref
     raise ToolError("unknown_point", msg)
 
 

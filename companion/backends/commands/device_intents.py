@@ -57,7 +57,7 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
                 are you running on)
             """,
         ),
-        ("version", "what is your name [called]\n what are you called"),
+        ("version", "what is your name\n what are you called\n who are you"),
         (
             "name",
             """
@@ -151,6 +151,6 @@ GAP: Final = re.compile(f"[SH?{compiler.chars('edge')}]*")
 ABOUT: Final = wordset(
     "reboot restart reset factory version yourself running firmware software micropython ganglion "
     "toolset name called rename group groups diagnostics flash wifi wi-fi wi signal wlan board "
-    "chip device add put and"
+    "chip device add put and who"
 )
 """Without one of these words no row can match."""

@@ -41,6 +41,7 @@ def calls(text: str, groups: tuple[str, ...] = GROUPS) -> str:
         ("version", "get_version"),
         ("what board is this?", "get_version"),
         ("what is your name?", "get_version"),
+        ("who are you?", "get_version"),
         ("call yourself Greenhouse", "rename_device name=Greenhouse"),
         ("rename yourself the Greenhouse please", "rename_device name=Greenhouse"),
         ('rename this device to "Pump House 2"', "rename_device name=Pump House 2"),

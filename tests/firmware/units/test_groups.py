@@ -130,7 +130,15 @@ def test_a_name_means_a_point_or_a_group():
     assert receipt["err"] == "unknown_point" and "gpio_write and gpio_read" in receipt["msg"]
     receipt = call(t, "gpio_write", {"pin": "attic", "value": 1})
     assert receipt["err"] == "unknown_point", receipt
-    assert receipt["msg"] == "I know no point or group called 'attic'"
+    assert receipt["msg"] == "I know no point called 'attic'"
+
+
+def test_a_routine_names_its_points():
+    t = lights()
+    program = {"name": "night", "do": [{"call": ["gpio_write", {"pin": "lights", "value": 0}]}]}
+    receipt = call(t, "routine_define", {"program": program})
+    assert receipt["err"] == "bad_args", receipt
+    assert receipt["msg"].endswith("'lights' is a group: a routine names each of its points")
 
 
 def test_groups_are_bounded_and_shown():
