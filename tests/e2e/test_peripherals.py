@@ -69,7 +69,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("neopixel_set", {"first": 8}, "0 to 7"),
     ("neopixel_set", {"first": 3, "last": 2}, "0 to 7"),
     ("neopixel_set", {"colour": "#12345"}, "colour must be"),
-    ("neopixel_set", {"colour": "reddish"}, "reddish"),
+    ("neopixel_set", {"colour": "reddish"}, "colour must be"),
     ("neopixel_set", {"brightness": 101}, "brightness must be"),
     ("counter_start", {"edge": "up"}, "edge must be"),
     ("counter_start", {"debounce": 1001}, "debounce must be"),
