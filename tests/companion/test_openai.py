@@ -33,6 +33,7 @@ def request(*messages: Any, seconds: float = 10, **fields: Any) -> Request:
         facts=fields.pop("facts", {}),
         deadline=time.monotonic() + seconds,
         now=0.0,
+        groups=fields.pop("groups", ()),
     )
 
 
@@ -100,6 +101,16 @@ async def test_the_beginning_of_the_prompt_does_not_change(
     one, two = (r["messages"][0]["content"] for r in upstream.requests)
     stable = one[: one.index("<data>")]
     assert len(stable) > 500 and two.startswith(stable)
+
+
+async def test_a_model_is_told_of_the_groups_there_are(
+    upstream: ScriptedUpstream, backend: OpenAIBackend
+) -> None:
+    upstream.script([{"text": "a"}, {"text": "b"}])
+    await backend.answer(request())
+    await backend.answer(request(groups=("lights",)))
+    one, two = (r["messages"][0]["content"] for r in upstream.requests)
+    assert "groups" not in one and '"groups":["lights"]' in two
 
 
 @pytest.mark.parametrize(
