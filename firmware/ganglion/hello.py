@@ -1,7 +1,8 @@
-"""What a session begins with: status and tool specs. Loaded for it, since then it is rare."""
+"""What a session begins with: status, tool specs, the time. Loaded for it: it is rare."""
 
 import asyncio
 import os
+import random
 
 from micropython import const
 
@@ -62,3 +63,32 @@ def _pieces(path):
                 yield piece
 
     return pieces
+
+
+def ask_time(presence):
+    presence.time_id = "t%d-%d" % (presence.boot, random.getrandbits(30))
+    presence.link.publish("ask", '{"id":"%s","want":"time"}' % presence.time_id)
+
+
+def take_time(presence, msg):
+    """The answer to it; True when it has the time."""
+    if type(msg.get("time")) is not int:
+        return False
+    presence.time_id = None
+    knew = clock.now() is not None
+    if clock.set_unix(msg["time"]) and not knew:
+        status(presence)
+    return True
+
+
+def mind_clock(presence, now):
+    """Ask a companion, which costs nothing; where none answers, NTP, which blocks a second."""
+    if clock.now() is not None:
+        presence.clock_ms = now
+        return ask_time(presence)
+    presence.blind_s += 1
+    if presence.blind_s % 60 == 5 and clock.from_ntp():
+        presence.clock_ms = now
+        status(presence)
+    elif presence.blind_s <= 5 or presence.blind_s % 5 == 0:
+        ask_time(presence)

@@ -1,7 +1,6 @@
 """What the device says unasked: who it is, its tools, its points. And the clock: it asks for it."""
 
 import asyncio
-import random
 import time
 
 from micropython import const
@@ -25,9 +24,9 @@ class Presence:
         with open(self._specs % 1) as f:
             self.digest = f.read(15)[9:]  # {"hash":"a8Kd0f"
         self._sending = False
-        self._time_id = None
-        self._blind_s = 0  # for how long the time has not been known, connected
-        self._clock_ms = time.ticks_ms()
+        self.time_id = None
+        self.blind_s = 0  # for how long the time has not been known, connected
+        self.clock_ms = time.ticks_ms()
         self._state_version = 0
         self._state_ms = 0
 
@@ -37,20 +36,20 @@ class Presence:
         asyncio.create_task(self.tools())
         self._state()
         if clock.now() is None:
-            self._ask_time()
+            self._hello("ask_time")
 
     def tick(self):
         """Once a second, connected."""
         now = time.ticks_ms()
-        self._mind_clock(now)
+        if clock.now() is None or time.ticks_diff(now, self.clock_ms) > _CLOCK_EVERY_MS:
+            self._hello("mind_clock", now)
         if time.ticks_diff(now, self._state_ms) >= _STATE_EVERY_MS:
             self._state_ms = now
             if self.kit.points.look(self.kit.guard):
                 self._state()
 
     def status(self):
-        lazy.load("hello").status(self)
-        lazy.drop("hello")
+        self._hello("status")
 
     async def tools(self):
         """The specs; one sending at a time."""
@@ -78,33 +77,15 @@ class Presence:
 
     # ---- the clock
 
-    def _ask_time(self):
-        self._time_id = "t%d-%d" % (self.boot, random.getrandbits(30))
-        self.link.publish("ask", '{"id":"%s","want":"time"}' % self._time_id)
-
     def take_time(self, msg):
         """Whether this answer is the time that was asked for; sets the clock."""
-        if (
-            self._time_id is None
-            or msg.get("id") != self._time_id
-            or type(msg.get("time")) is not int
-        ):
+        if self.time_id is None or msg.get("id") != self.time_id:
             return False
-        self._time_id = None
-        knew = clock.now() is not None
-        if clock.set_unix(msg["time"]) and not knew:
-            self.status()
-        return True
+        return self._hello("take_time", msg)
 
-    def _mind_clock(self, now):
-        """Ask a companion, which costs nothing; where none answers, NTP, which blocks a second."""
-        if clock.now() is None:
-            self._blind_s += 1
-            if self._blind_s % 60 == 5 and clock.from_ntp():
-                self._clock_ms = now
-                self.status()
-            elif self._blind_s <= 5 or self._blind_s % 5 == 0:
-                self._ask_time()
-        elif time.ticks_diff(now, self._clock_ms) > _CLOCK_EVERY_MS:
-            self._clock_ms = now
-            self._ask_time()
+    def _hello(self, what, *args):
+        """`hello.<what>(self)`: what is done once a session, or once an hour."""
+        try:
+            return getattr(lazy.load("hello"), what)(self, *args)
+        finally:
+            lazy.drop("hello")

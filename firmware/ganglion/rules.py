@@ -29,7 +29,6 @@ from micropython import const
 from . import clock, lazy
 
 _PREFIX = "r:"
-_CONDITIONS = "on off changes above below between silent arrives equals".split()
 _ON = const(0)
 _OFF = const(1)
 _CHANGES = const(2)
@@ -39,14 +38,13 @@ _BETWEEN = const(5)
 _SILENT = const(6)
 _ARRIVES = const(7)
 
-# CRC-32 of the name, GPIO or what is below, condition, value, to, hysteresis, last reading;
-# milliseconds of `for`; ticks since when it holds (or of the last reading); ticks of the last run;
-# flags
+# As rows.py makes it: CRC-32 of the name, GPIO or what is below, condition, value, to, hysteresis,
+# last reading; milliseconds of `for`; ticks since when it holds (or of the last reading); ticks of
+# the last run; flags
 _ROW = ">IBBffffIIIB"
 _ROW_BYTES = const(35)
 _AT_KIND = const(5)
 _AT_READING = const(18)
-_AT_FOR = const(22)
 _AT_SINCE = const(26)
 _NO_PIN = const(255)
 _EVENT = const(128)  # and above: an event, with seven bits of its name's hash
@@ -71,7 +69,7 @@ def _hash(name):
     return binascii.crc32(name.encode())
 
 
-def _mark(event):
+def mark(event):
     """What stands for an event in a row."""
     return _EVENT + _hash(event) % (_NO_PIN - _EVENT)
 
@@ -89,9 +87,10 @@ class Rules:
         self._sense = sense
         self._act = act
         self.event = event
-        self._resolve = resolve
+        self.resolve = resolve
         self._table = bytearray()
         self._stale = True
+        self._problem = ""
         self._slow_ms = time.ticks_ms()
         self._round = 0
         self._fast = False
@@ -110,15 +109,19 @@ class Rules:
         """For ever."""
         while True:
             self.beat += 1
-            self.turn()
+            try:
+                self.turn()
+            except Exception as e:
+                self._failed(e, True)
             await asyncio.sleep_ms(_FAST_MS if self._fast else 200)
 
     def turn(self):
         """Look at everything that is to be looked at now."""
         now = time.ticks_ms()
-        if self._stale or self._version != self._points.version:
-            self._load(now)
         slow = time.ticks_diff(now, self._slow_ms) >= _SLOW_MS
+        # What there was no memory for is tried again, once a second.
+        if (slow or not self._problem) and (self._stale or self._version != self._points.version):
+            self._load(now)
         if slow:
             self._slow_ms = now
             self._round += 1
@@ -146,8 +149,8 @@ class Rules:
         now = time.ticks_ms()
         if self._stale:
             self._load(now)
-        mark = _mark(name)
-        rows = [i for i in range(0, len(self._table), _ROW_BYTES) if self._table[i + 4] == mark]
+        want = mark(name)
+        rows = [i for i in range(0, len(self._table), _ROW_BYTES) if self._table[i + 4] == want]
         if not rows:
             return  # no rule waits for it
         if not self._left:
@@ -161,60 +164,25 @@ class Rules:
         finally:
             lazy.drop("trigger")
 
-    def _failed(self, e):
-        # One rule must not end the others.
-        sys.print_exception(e)
-        self.event("error", {"on": "rule", "msg": repr(e)})
+    def _failed(self, e, again=False):
+        # One rule must not end the others; what is tried again is said once.
+        if not again or repr(e) != self._problem:
+            sys.print_exception(e)
+            self.event("error", {"on": "rule", "msg": repr(e)})
+        if again:
+            self._problem = repr(e)
 
     def _load(self, now):
-        """The table from flash. A rule that is what it was goes on where it was."""
-        self._stale = False
-        self._version = self._points.version
-        old = self._table
-        table = bytearray()
-        self._fast = False
-        for name in self._store.keys(_PREFIX):
-            record = self._store.get(_PREFIX + name)
-            if record is None or record.get("off"):
-                continue
-            gpio = _NO_PIN
-            flags = 0
-            kind = _CONDITIONS.index(record["is"])
-            if "read" in record:
-                try:
-                    gpio = self._resolve(record["read"])
-                except Exception as e:
-                    self.event("error", {"on": "rule", "by": name, "msg": repr(e)})
-                    continue
-                self._fast = True
-            elif "event" in record:
-                gpio = _mark(record["event"])
-            elif record["sensor"][0] != "adc_read":
-                flags = _RARE
-            at = len(table)
-            table.extend(
-                struct.pack(
-                    _ROW,
-                    _hash(name),
-                    gpio,
-                    kind,
-                    record.get("value", 0),
-                    record.get("to", 0),
-                    record.get("hyst", 0),
-                    0,
-                    int(record.get("for", 0) * 1000),
-                    now & 0xFFFFFFFF,
-                    0,
-                    flags,
-                )
-            )
-            for i in range(0, len(old), _ROW_BYTES):
-                if (
-                    old[i : i + _AT_READING] == table[at : at + _AT_READING]
-                    and old[i + _AT_FOR : i + _AT_SINCE] == table[at + _AT_FOR : at + _AT_SINCE]
-                ):
-                    table[at : at + _ROW_BYTES] = old[i : i + _ROW_BYTES]
-        self._table = table
+        """The table from flash; where there is no memory for it now, the old one stands."""
+        try:
+            self._table, self._fast = lazy.load("rows").rows(self._store, self, self._table, now)
+            self._version = self._points.version
+            self._stale = False
+            self._problem = ""
+        except MemoryError as e:
+            self._failed(e, True)
+        finally:
+            lazy.drop("rows")
 
     def look(self, i, now, reading=None):
         """Look at the rule of row `i`. `reading` is what an event has just said."""

@@ -3,7 +3,7 @@ import json
 
 import rig
 
-from ganglion import asker, facts
+from ganglion import asking, facts
 
 BUDGET = 1536
 
@@ -20,7 +20,7 @@ class Asked:
     def told(self, text):
         """The facts as the wire has them, in their order."""
         places = facts.choose(self.store, text)[1]
-        part = asker.facts_part(self.store, places)
+        part = asking.facts_part(self.store, places)
         said = "".join(part())
         assert len(said.encode()) <= BUDGET + 16, len(said)
         return json.loads("{" + said[1:] + "}")["facts"]

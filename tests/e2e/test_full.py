@@ -1,0 +1,89 @@
+"""Every table full, in the heap of a chip: what is set runs, is listed, changed and taken away."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.rig import Board, System
+
+PINS = (5, 13, 14, 15, 16, 17, 18, 19)
+ACT = {"tool": "gpio_write", "args": {"pin": "lamp 1 upstairs", "value": 1}}
+WHENS = ("30 3 * * mon-fri", "sunset -30 min", "every 30 min", "every 2 h from 06:00")
+PROGRAM = {
+    "do": [{"call": ["gpio_write", ACT["args"]]}, {"wait": 5}],
+    "finally": [{"call": ["gpio_write", {"pin": "lamp 1 upstairs", "value": 0}]}],
+}
+
+
+def well(board: Board, tool: str, /, **args: Any) -> dict[str, Any]:
+    receipt = board.do(tool, args)
+    assert "err" not in receipt, (tool, args, receipt, board.process.text()[-2000:])
+    return receipt
+
+
+def fill(board: Board) -> None:
+    well(board, "set_timezone", tz="CET-1CEST,M3.5.0,M10.5.0/3")
+    well(board, "set_place", lat=52.5, lon=13.4)
+    for n in range(64):
+        well(board, "point_set", name=f"lamp {n} upstairs", pin=PINS[n % 8])
+        well(board, "memory_set", key=f"fact number {n}", value="it is so " * 4)
+    for n in range(32):
+        well(board, "schedule_set", name=f"wake {n}", when=WHENS[n % 4], **ACT)
+        well(board, "rule_set", name=f"door {n}", read=4, **{"is": "on"}, for_s=60, **ACT)
+    for n in range(24):
+        program = {"name": f"routine {n}", "phrases": [f"please do number {n}"], **PROGRAM}
+        receipt = well(board, "routine_define", program=program)
+        well(board, "routine_approve", token=receipt["token"])
+    for pin in PINS[:6]:
+        well(board, "limit_set", pin=pin, max_on_s=3600, safe=0)
+
+
+def use(system: System, board: Board) -> None:
+    for said in ("turn on lamp 2 upstairs", "is lamp 2 upstairs on?", "what time is it?"):
+        turn = system.say(said)
+        assert turn["answered"], (said, turn, board.process.text()[-2000:])
+    assert system.say("please do number 7")["calls"][0]["tool"] == "routine_run"
+    well(board, "routine_cancel", name="routine 7")
+    well(board, "schedule_set", name="wake 3", when="5 7 * * *", **ACT)
+    well(board, "schedule_set", name="wake 4", when="sunrise", **ACT)
+    well(board, "rule_set", name="door 3", read=4, **{"is": "off"}, **ACT)
+    receipt = well(board, "routine_define", program={"name": "routine 9", **PROGRAM})
+    well(board, "routine_approve", token=receipt["token"])
+    for kind in ("schedule", "rule", "routine", "point", "memory", "limit"):
+        well(board, f"{kind}_list")
+    for tool in ("get_health", "get_diagnostics", "get_time", "get_version", "gpio_read_all"):
+        well(board, tool)
+    well(board, "adc_read", pin=34)
+    well(board, "pwm_set", pin=21, freq=1000, duty=50)
+    well(board, "pwm_stop", pin=21)
+    for tool, name in (
+        ("schedule_delete", "wake 5"),
+        ("rule_delete", "door 5"),
+        ("routine_delete", "routine 5"),
+    ):
+        well(board, tool, name=name)
+
+
+@pytest.mark.timeout(300)
+def test_with_every_table_full_all_goes_on(fresh) -> None:
+    system: System = fresh()
+    board = system.board()
+    fill(board)
+    for tool, args in (
+        ("point_set", {"name": "one more", "pin": 5}),
+        ("memory_set", {"key": "one more", "value": "x"}),
+        ("schedule_set", {"name": "one more", "when": "0 7 * * *", **ACT}),
+        ("rule_set", {"name": "one more", "read": 4, "is": "on", **ACT}),
+        ("routine_define", {"program": {"name": "one more", **PROGRAM}}),
+    ):
+        assert board.do(tool, args)["err"] == "full", tool
+    use(system, board)
+    boot = board.boot
+    board.control.call("power", on=False)
+    board.control.call("power", on=True)
+    board.online(after=boot)
+    use_after = well(board, "get_health")
+    assert use_after["heap"] > 8192, use_after
+    use(system, board)
+    assert board.boot == boot + 1, board.process.text()[-2000:]
+    assert "MemoryError" not in board.process.text(), board.process.text()[-3000:]
