@@ -29,6 +29,23 @@ def mangle(source: str, keep: Iterable[str] | None = ()) -> str:
     ``keep`` are names of arguments that other sources use, see `keywords`; None keeps all.
     Raises SyntaxError.
     """
+    own, short = _shortened(source, keep)
+    lines = source.splitlines(keepends=True)
+    for (row, at), name in sorted(own.items(), reverse=True):
+        line = lines[row - 1]
+        lines[row - 1] = line[:at] + short[name] + line[at + len(name) :]
+    return "".join(lines)
+
+
+def names(source: str, keep: Iterable[str] | None = ()) -> dict[str, str]:
+    """Short name to the one in ``source``, to read a trace with; arguments as `mangle`."""
+    return {short: name for name, short in _shortened(source, keep)[1].items()}
+
+
+def _shortened(
+    source: str, keep: Iterable[str] | None
+) -> tuple[dict[tuple[int, int], str], dict[str, str]]:
+    """Where names to be shortened stand, and what they become."""
     tree = ast.parse(source)
     tokens = [
         t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.NAME
@@ -41,12 +58,7 @@ def mangle(source: str, keep: Iterable[str] | None = ()) -> str:
     ranked = sorted(counted, key=lambda name: (-counted[name], name))
     # A name that is used and not ours, as `core._io_queue`, keeps its meaning.
     used = {t.string for t in tokens}
-    short = dict(zip(ranked, (s for s in _short() if s not in used), strict=False))
-    lines = source.splitlines(keepends=True)
-    for (row, at), name in sorted(own.items(), reverse=True):
-        line = lines[row - 1]
-        lines[row - 1] = line[:at] + short[name] + line[at + len(name) :]
-    return "".join(lines)
+    return own, dict(zip(ranked, (s for s in _short() if s not in used), strict=False))
 
 
 def private_names(tree: ast.AST) -> set[str]:

@@ -12,7 +12,7 @@ import sys
 
 from micropython import const
 
-from . import clock
+from . import clock, lazy
 from .asker import OFFLINE, Asker, Turn
 from .inbox import REPEAT, RUN, good_id
 from .outbox import Outbox
@@ -64,24 +64,21 @@ class Agent:
     def _take(self, leaf, view):
         if leaf not in ("say", "do", "answer"):
             return
-        if view is None:
-            return self._bad(leaf, "too_big", "over 4096 bytes")
+        msg = None
         try:
-            msg = json.loads(view)
-        except (ValueError, MemoryError, RuntimeError):
+            if view is not None:
+                msg = json.loads(view)
+        except (ValueError, RuntimeError):
+            pass
+        except MemoryError:
+            # What was made of it may still be about: no time to load anything.
             gc.collect()
-            if _is_utf8(view):
-                return self._bad(leaf, "bad_json", "not JSON, or nested too deeply")
-            return self._bad(leaf, "bad_utf8", "not UTF-8")
-        if not isinstance(msg, dict):
-            return self._bad(leaf, "bad_message", "not an object")
-        if leaf == "answer":
+            fields = {"on": leaf, "code": "bad_json", "msg": "nested too deeply"}
+            return self.event("bad_message", fields)
+        if leaf == "answer" and isinstance(msg, dict):
             return self.presence.take_time(msg) or self.asker.take(msg)
-        if not good_id(msg.get("id")):
-            return self._bad(leaf, "bad_message", "id must be 1 to 16 of A-Z a-z 0-9 _ -")
-        problem = self._say_problem(msg) if leaf == "say" else self._do_problem(msg)
-        if problem:
-            return self._turn_away(leaf, msg["id"], "bad_message", problem)
+        if not isinstance(msg, dict) or not good_id(msg.get("id")) or not _well_formed(leaf, msg):
+            return self._amiss("malformed", leaf, view, msg)
         verdict, more = self.inbox.admit(msg, clock.now())
         if verdict == RUN:
             if leaf == "do":
@@ -91,36 +88,14 @@ class Agent:
         elif verdict == REPEAT:
             self.link.publish(more[0], more[1])
         elif more:
-            self._turn_away(leaf, msg["id"], verdict, more)
+            self._amiss("turn_away", leaf, msg["id"], verdict, more)
 
-    def _say_problem(self, msg):
-        text = msg.get("text")
-        if not isinstance(text, str) or not text.strip():
-            return "text is missing"
-        if len(text.encode()) > _MAX_TEXT_BYTES:
-            return "text is over %d bytes" % _MAX_TEXT_BYTES
-        speaker = msg.get("from", "")
-        if not isinstance(speaker, str) or len(speaker) > 32:
-            return "from must be a string of 32 characters at most"
-        return None
-
-    def _do_problem(self, msg):
-        if not isinstance(msg.get("tool"), str):
-            return "tool is missing"
-        if not isinstance(msg.get("args"), dict):
-            return "args must be an object"
-        return None
-
-    def _bad(self, leaf, code, why):
-        self.event("bad_message", {"on": leaf, "code": code, "msg": why})
-
-    def _turn_away(self, leaf, cid, code, why):
-        """A command that does not run, and is not remembered as one that did."""
-        self.event("refused", {"id": cid, "code": code, "msg": why})
-        if leaf == "do":
-            self.link.publish("done", dumps({"id": cid, "receipt": {"err": code, "msg": why}}))
-        else:
-            self.link.publish("reply", dumps({"id": cid, "text": why, "err": code}))
+    def _amiss(self, what, *args):
+        """`amiss.<what>(self)`: a message that does not run is told why. It is rare."""
+        try:
+            getattr(lazy.load("amiss"), what)(self, *args)
+        finally:
+            lazy.drop("amiss")
 
     def _do(self, msg):
         if self.tools.kit.routines:
@@ -158,10 +133,8 @@ class Agent:
             self.beat += 1
             if not self._waiting:
                 self._work.clear()
-                try:
-                    await asyncio.wait_for_ms(self._work.wait(), 2000)
-                except asyncio.TimeoutError:
-                    continue
+                await self._work.wait()
+                continue
             tid, text, speaker, callback = self._waiting.pop(0)
             results = []
             turn = None
@@ -312,6 +285,7 @@ class Agent:
 
     def tick(self):
         """Once a second, from the main program."""
+        self._work.set()  # for the beat
         self._outbox.tick()
         if self.link.connected:
             self.presence.tick()
@@ -325,12 +299,15 @@ class Agent:
         self._outbox.add(fields)
 
 
-def _is_utf8(view):
-    try:
-        str(view, "utf-8")
-    except UnicodeError:
+def _well_formed(leaf, msg):
+    """Is this a say or a do? amiss.py says what is wrong with one that is not."""
+    if leaf == "do":
+        return isinstance(msg.get("tool"), str) and isinstance(msg.get("args"), dict)
+    text = msg.get("text")
+    speaker = msg.get("from", "")
+    if not isinstance(text, str) or not isinstance(speaker, str):
         return False
-    return True
+    return text.strip() and len(text.encode()) <= _MAX_TEXT_BYTES and len(speaker) <= 32
 
 
 def _receipt_field(name, last):

@@ -14,7 +14,7 @@ from micropython import const
 
 MAX_SOURCES = 64
 _MAX_RESULTS = const(8)
-_MAX_RESULT_BYTES = const(2048)
+_MAX_RESULT_BYTES = const(1536)
 _MAX_AHEAD_S = const(300)
 
 # CRC-32 of the source, last expiry, highest n, window: bit i stands for n - i. Two sources alike

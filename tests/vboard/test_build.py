@@ -32,11 +32,21 @@ def test_what_is_built(source, tmp_path):
     assert (build.root / "main.py").read_text() == "import lib.a\n"
 
 
-def test_a_trace_names_module_and_line_and_asserts_are_gone(source, tmp_path):
+def test_a_trace_names_module_and_function_and_asserts_are_gone(source, tmp_path):
+    (source / "lib/a.py").write_text("assert False\ndef _wrong():\n    x.nothing\n_wrong()\n")
     build = build_firmware(source, tmp_path / "out")
     command = [*runtime.micropython().command, "-c", "import main"]
     done = subprocess.run(command, cwd=build.root, capture_output=True, text=True)
-    assert 'File "a", line 3' in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert 'File "a"' in said and "in _a\n" in said and "NameError" in said
+
+
+def test_what_a_short_name_of_a_trace_is():
+    command = [sys.executable, "-m", "tools.build", "agent"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "_compose" in [line.split()[1] for line in done.stdout.splitlines()]
+    done = subprocess.run([*command[:-1], "nothing"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "nothing.py" in done.stderr
 
 
 def test_only_what_changed_is_built_again(source, tmp_path):
