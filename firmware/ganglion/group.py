@@ -46,7 +46,7 @@ def unknown(kit, ref):
     """Raises ToolError: a point was wanted, and `ref` is none."""
     lazy.drop("group")
     if members(kit.points, ref):
-        msg = "'%s' is a group: this takes one point; gpio_write and gpio_read take groups" % ref
+        msg = "'%s' is a group: name one point. Groups are for gpio_write and gpio_read" % ref
     else:
         msg = "I know no point called '%s'" % ref
     raise ToolError("unknown_point", msg)

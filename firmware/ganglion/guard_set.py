@@ -3,6 +3,7 @@
 Loaded at boot and for a change. What a limit is: docs/guard.md.
 """
 
+import sys
 import time
 from array import array
 from binascii import crc32
@@ -100,9 +101,11 @@ def boot(guard, store, back):
         except Refused as e:
             print("ganglion: " + e.args[0])
     # A chip that restarts without a loss of power may keep its pads as they were, a PWM running.
-    for gpio in guard.board.IO:
-        if not guard.state[gpio] & _OUT:
-            guard.free(gpio)
+    # Not where the image uses PSRAM, which may be wired to pins that the board's file has.
+    if "SPIRAM" not in getattr(sys.implementation, "_machine", ""):
+        for gpio in guard.board.IO:
+            if not guard.state[gpio] & _OUT:
+                guard.free(gpio)
 
 
 def get(store, gpio):

@@ -98,7 +98,11 @@ def gpio_of(kit, ref, path, output=False, listens=False):
         if not listens:
             kit.guard.check(gpio, output)
     except ToolError as e:
-        raise RoutineError(path, e.args[1]) from None
+        why = e.args[1]
+        if " is a group" in why:
+            # Who is in it may change, and a routine acts on no pin that was not checked.
+            why = "'%s' is a group: a routine names each of its points" % ref
+        raise RoutineError(path, why) from None
     except Refused as e:
         raise RoutineError(path, e.args[0]) from None
     if output and name is not None:

@@ -85,8 +85,8 @@ def _rename(kit, name):
         say = "I have no name but %s" % kit.agent.device
     else:
         for c in name:
-            if c < " ":
-                raise ToolError("bad_args", "a name is one line, without control characters")
+            if c < " " or c == "/":  # people name it in paths, too
+                raise ToolError("bad_args", "a name is one line and has no /")
         name = " ".join(name.split())
         if not name:
             raise ToolError("bad_args", "the name is empty")

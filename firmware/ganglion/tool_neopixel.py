@@ -92,7 +92,8 @@ def rgb(colour, brightness):
         words = _NAMES.split()
         if text not in words[::2]:
             raise ToolError(
-                "bad_args", "colour must be #rrggbb or one of %s" % ", ".join(words[::2])
+                "bad_args",
+                "colour must be #rrggbb or one of %s, not '%s'" % (", ".join(words[::2]), colour),
             )
         text = words[words.index(text) + 1]
     try:

@@ -103,6 +103,16 @@ async def test_the_beginning_of_the_prompt_does_not_change(
     assert len(stable) > 500 and two.startswith(stable)
 
 
+async def test_a_model_is_told_of_the_groups_there_are(
+    upstream: ScriptedUpstream, backend: OpenAIBackend
+) -> None:
+    upstream.script([{"text": "a"}, {"text": "b"}])
+    await backend.answer(request())
+    await backend.answer(request(groups=("lights",)))
+    one, two = (r["messages"][0]["content"] for r in upstream.requests)
+    assert "groups" not in one and '"groups":["lights"]' in two
+
+
 @pytest.mark.parametrize(
     ("behaviour", "more"),
     [

@@ -34,7 +34,7 @@ def test_a_restart_is_answered_and_happens_once(fresh) -> None:
     assert system.tap.wait("done", id="again")["receipt"] == {"boot": boot}
     assert board.online(after=boot) == boot + 1
     assert [board.level(pin) for pin in (16, 17, 18)] == [1, 1, 0]
-    told = next(e for e in system.tap.of("event") if e["kind"] == "boot" and e["boot"] == boot + 1)
+    told = system.tap.wait("event", kind="boot", boot=boot + 1)
     assert told["reset"] == "reset", told
     # It said goodbye, so the broker did not publish its will.
     offline = [s for s in system.tap.of("status") if not s["online"] and s["boot"] == boot]

@@ -1,4 +1,5 @@
-"""Sentences about the device itself (a restart, its versions, its name) and about groups."""
+"""Sentences about the device itself (a restart, its versions, its name), about groups, and for
+tools that need more than a level (a voltage, a servo, a counter, a pulse)."""
 
 from collections.abc import Callable
 
@@ -6,8 +7,10 @@ from companion.backends.base import Declined, Json, Point
 from companion.backends.commands import naming
 from companion.backends.commands.device_intents import ABOUT, GAP, HANDLER_OF, TABLE
 from companion.backends.commands.lexicon import name_words
+from companion.backends.commands.phrases import length_at
 from companion.backends.commands.scan import Scanner
-from companion.backends.commands.sentence import Clause, Sentence, acts, targets_of
+from companion.backends.commands.sentence import Arg, Clause, Sentence, acts, targets_of
+from companion.backends.commands.templates import NUMBER
 from companion.backends.commands.tokens import Kind
 
 _SLOTS = [name for name in TABLE.groupindex if name.startswith("n")]
@@ -73,6 +76,50 @@ def _name(s: Sentence, c: Clause, tool: str) -> bool:
     else:
         name = " ".join(s.spoken(first, last).split())[-len(plain) :]
     s.call(tool, {"name": name})
+    return True
+
+
+# --- tools of one pin --------------------------------------------------------------------------
+
+
+def _one(s: Sentence, c: Clause, acting: bool) -> Arg:
+    end = c.slot[0] if c.slot is not None else len(c.codes)
+    part = Clause(c.codes[:end], c.items[:end], None, c.question, c.polite)
+    targets = targets_of(s, part, acting) or []
+    if len(targets) != 1 or s.lexicon.is_group(targets[0]):
+        raise Declined("that takes one pin or point: say which")
+    return targets[0]
+
+
+def _ask_pin(s: Sentence, c: Clause, tool: str) -> bool:
+    s.call(tool, {"pin": _one(s, c, False)})
+    return True
+
+
+def _listen_pin(s: Sentence, c: Clause, tool: str) -> bool:
+    acts(c)
+    return _ask_pin(s, c, tool)
+
+
+def _servo(s: Sentence, c: Clause, tool: str) -> bool:
+    """Only for a name that says so: "set the boiler to 60 degrees" means no servo."""
+    pin = _one(s, c, True)
+    if "servo" not in {t.norm for t in s.tokens} | set(name_words(str(pin))):
+        raise Declined("degrees are for a servo: say 'the servo on …', or name it so")
+    acts(c)
+    number = next(i.payload for code, i in zip(c.codes, c.items, strict=True) if code == NUMBER)
+    s.call(tool, {"pin": pin, "degrees": number})
+    return True
+
+
+def _pulse(s: Sentence, c: Clause, tool: str) -> bool:
+    acts(c)
+    first, last = _slot(c)
+    words = [t.norm for t in s.tokens[first : last + 1]]
+    length = length_at(words, 0)
+    if length is None or length[1] != len(words):
+        raise Declined("say how long: 'pulse … for 500 ms'")
+    s.call(tool, {"pin": _one(s, c, True), "ms": length[0]})
     return True
 
 
@@ -173,6 +220,12 @@ _HANDLERS: dict[str, tuple[str, Callable[[Sentence, Clause, str], bool]]] = {
         "point_set",
         _declines("a group ends with its last member: say 'take … out of its group'"),
     ),
+    "voltage": ("adc_read", _ask_pin),
+    "servo": ("servo_set", _servo),
+    "count": ("counter_start", _listen_pin),
+    "counted": ("counter_read", _ask_pin),
+    "uncount": ("counter_stop", _listen_pin),
+    "pulse": ("gpio_pulse", _pulse),
     "diagnostics": ("get_diagnostics", _plain),
     "diagnose_store": ("get_diagnostics", _scope("store")),
     "diagnose_wifi": ("get_diagnostics", _scope("wifi")),

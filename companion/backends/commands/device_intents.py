@@ -1,4 +1,5 @@
-"""The third table: whole sentences about the device itself and about groups.
+"""The third table: whole sentences about the device itself, about groups, and for tools that
+need more than a level.
 
 Apart from the first because its words ("group", "version", "reboot") stay unknown words to devices
 without these tools, and may be names on others.
@@ -14,6 +15,8 @@ from companion.backends.commands.words import wordset
 SLOTS: dict[str, str] = {
     # At most 24 bytes: eight items are plenty.
     "free": "~[^SH?]{1,8}?",
+    "one": "~<the>?[GTUQE]",
+    "number": "~N",
     "targets": "~<the>?[GTUQE](?:S<the>?[GTUQE]){0,7}",
     "self": "({the} (device | board | chip | esp | microcontroller | system) | yourself)",
     "thing": "(firmware | software | micropython | ganglion | toolset)",
@@ -57,7 +60,7 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
                 are you running on)
             """,
         ),
-        ("version", "what is your name [called]\n what are you called"),
+        ("version", "what is your name\n what are you called\n who are you"),
         (
             "name",
             """
@@ -114,6 +117,45 @@ ROWS: tuple[tuple[str, str], ...] = tuple(
         ),
         ("drop_group", "(forget | delete | remove | drop | clear) {group}"),
         (
+            "voltage",
+            """
+            (what is | {show} | read | measure) [{the}] voltage (of | on | at | from) {one}
+            what voltage (is | does) {one} [have | at | show]
+            how many (volts | millivolts) (is | are | does) [there] [on | at] {one} [have]
+            """,
+        ),
+        (
+            "servo",
+            """
+            (turn | set | move | drive | put) {one} to {number} degrees
+            {one} to {number} degrees
+            (turn | set | move | drive | put) [{the}] servo (on | at | of) {one} to {number} degrees
+            """,
+        ),
+        (
+            "count",
+            """
+            (count | start counting) [{the}] [pulses | edges | clicks] (on | at | of) {one}
+            start {the} counter (on | at | of) {one}
+            """,
+        ),
+        (
+            "counted",
+            """
+            (what is | {show} | read) [{the}] (count | counter) (of | on | at) {one}
+            how (many | much) [pulses | edges | clicks] (has | did) {one} (counted | count)
+            how many (pulses | edges | clicks) (on | at) {one}
+            """,
+        ),
+        (
+            "uncount",
+            """
+            stop counting [pulses | edges | clicks] (on | at | of) {one}
+            stop {the} counter (on | at | of) {one}
+            """,
+        ),
+        ("pulse", "pulse {one} for {free}"),
+        (
             "diagnostics",
             """
             [run | do | {show}] [{the}] [full] diagnostics
@@ -151,6 +193,7 @@ GAP: Final = re.compile(f"[SH?{compiler.chars('edge')}]*")
 ABOUT: Final = wordset(
     "reboot restart reset factory version yourself running firmware software micropython ganglion "
     "toolset name called rename group groups diagnostics flash wifi wi-fi wi signal wlan board "
-    "chip device add put and"
+    "chip device add put and who voltage volts millivolts degrees count counting counted "
+    "counter pulses edges clicks pulse"
 )
 """Without one of these words no row can match."""

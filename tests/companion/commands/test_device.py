@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from companion.backends.base import Declined, ToolSpec
+from companion.backends.base import Declined, Point, ToolSpec
 from companion.backends.commands import CommandsBackend
 from tests.companion.commands.kit import HOUSE, TOOLS, ask, request
 from tools.build import FIRMWARE
@@ -41,6 +41,7 @@ def calls(text: str, groups: tuple[str, ...] = GROUPS) -> str:
         ("version", "get_version"),
         ("what board is this?", "get_version"),
         ("what is your name?", "get_version"),
+        ("who are you?", "get_version"),
         ("call yourself Greenhouse", "rename_device name=Greenhouse"),
         ("rename yourself the Greenhouse please", "rename_device name=Greenhouse"),
         ('rename this device to "Pump House 2"', "rename_device name=Pump House 2"),
@@ -79,6 +80,54 @@ def test_the_device(said: str, done: str) -> None:
     ),
 )
 def test_what_of_the_device_is_declined(said: str, why: str) -> None:
+    answer = calls(said)
+    assert answer.startswith("declined: ") and why in answer, answer
+
+
+@pytest.mark.parametrize(
+    ("said", "done"),
+    (
+        ("what's the voltage on pin 34?", "adc_read pin=34"),
+        ("read the voltage of the door", "adc_read pin=door"),
+        ("turn the servo on pin 18 to 90 degrees", "servo_set pin=18 degrees=90"),
+        ("count pulses on pin 4", "counter_start pin=4"),
+        ("how many pulses has the door counted?", "counter_read pin=door"),
+        ("stop counting on pin 4", "counter_stop pin=4"),
+        ("pulse the pump for 500 ms", "gpio_pulse pin=pump ms=500"),
+        ("pulse the pump for 2 seconds", "gpio_pulse pin=pump ms=2000"),
+        ("read pin 34", "gpio_read pin=34"),
+    ),
+)
+def test_tools_of_one_pin(said: str, done: str) -> None:
+    assert calls(said) == done
+
+
+def test_a_servo_by_its_name() -> None:
+    servo = (*HOUSE, Point("pan servo", 18, "out", 0))
+    wanted = request("set the pan servo to 45 degrees", servo, tools=FIRMWARE_TOOLS)
+    (call,) = CommandsBackend().answer_now(wanted).calls
+    assert (call.tool, call.args) == ("servo_set", {"pin": "pan servo", "degrees": 45})
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    (
+        ("set the heater to 20 degrees", "degrees are for a servo"),
+        ("set pin 18 to 90 degrees", "degrees are for a servo"),
+        ("turn the servo on pin 18 to 200 degrees", "no such call"),
+        ("turn the servo on the door to 20 degrees", "is an input"),
+        ("pulse the lights for 500 ms", "one pin or point"),
+        ("pulse the pump for ever", "how long"),
+        ("pulse the pump for 2 hours", "no such call"),
+        ("pulse the pump for 2 seconds?", "a question"),
+        ("count pulses on pin 4?", "a question"),
+        ("what is the voltage?", ""),
+        ("what is the temperature?", ""),
+        ("dim the kitchen light", ""),
+        ("count on me", ""),
+    ),
+)
+def test_what_of_one_pin_is_declined(said: str, why: str) -> None:
     answer = calls(said)
     assert answer.startswith("declined: ") and why in answer, answer
 

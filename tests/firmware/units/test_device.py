@@ -48,7 +48,7 @@ def test_a_name_is_kept_shown_and_taken_away():
     assert receipt == {"name": "Green house"} and acted and said == "I am called Green house now."
     assert wire.of("status")[-1]["name"] == "Green house"
     assert a.tools.run("get_version", {})[0]["name"] == "Green house"
-    for name in (" ", "a\nb", "x" * 25, 5):
+    for name in (" ", "a\nb", "a/b", "x" * 25, 5):
         assert a.tools.run("rename_device", {"name": name})[0]["err"] == "bad_args", name
     assert rig.Store(a.tools.kit.store.path).get("c:name") == "Green house"
     receipt, said, _ = a.tools.run("rename_device", {})

@@ -133,6 +133,14 @@ def test_a_name_means_a_point_or_a_group():
     assert receipt["msg"] == "I know no point called 'attic'"
 
 
+def test_a_routine_names_its_points():
+    t = lights()
+    program = {"name": "night", "do": [{"call": ["gpio_write", {"pin": "lights", "value": 0}]}]}
+    receipt = call(t, "routine_define", {"program": program})
+    assert receipt["err"] == "bad_args", receipt
+    assert receipt["msg"].endswith("'lights' is a group: a routine names each of its points")
+
+
 def test_groups_are_bounded_and_shown():
     t = rig.tools()
     for n in range(16):
