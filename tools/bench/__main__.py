@@ -1,4 +1,5 @@
-"""`make bench`: BENCH=turn|heap|companion|powercut|rule|schedule for one part, JSON=1 for one object."""
+"""`make bench`: BENCH=turn|heap|companion|powercut|rule|schedule|soak for one part, JSON=1 for one
+object."""
 
 from __future__ import annotations
 

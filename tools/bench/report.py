@@ -47,6 +47,7 @@ AIMS: dict[str, tuple[str, float]] = {
     "rule_p99_ms": ("<=", 10),
     "schedule_jitter_p99_ms": ("<=", 50),
     "schedule_runs_missing": ("<=", 0),
+    "schedule_set_out_of_memory": ("<=", 0),
     "powercut_lost": ("<=", 0),
     "powercut_unbootable": ("<=", 0),
     "turn_bytes": ("<=", 400),

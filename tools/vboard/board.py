@@ -46,7 +46,9 @@ class VirtualBoard:
     ``config`` None leaves the flash's `/config.json` alone. ``firmware`` is a folder of sources.
     ``heap_kib`` is the chip's; a 64-bit MicroPython gets twice as much, and `note` says so.
     ``ap`` is the access point in reach: (ssid, password), "" for an open one; by default the one
-    in ``config``. ``powered`` False starts with the power off.
+    in ``config``. ``powered`` False starts with the power off. ``begins``: the board is in a world
+    where it is that Unix second, and where time can be left out: see `Hardware.leap_to`. The heap
+    is larger then, by what that takes.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class VirtualBoard:
         ap: tuple[str, str] | None = None,
         micropython: runtime.MicroPython | None = None,
         powered: bool = True,
+        begins: int | None = None,
     ) -> None:
         self.device = device
         self.folder = (home or ganglion_home()) / "boards" / device
@@ -71,6 +74,7 @@ class VirtualBoard:
         self._heap_kib = heap_kib
         self._ap = ap or ((config.ssid, config.password) if config else ("virtual", ""))
         self._micropython = micropython
+        self._begins = begins
         self._powered_at_start = powered
         self._powered = False
         self._auto = False
@@ -170,6 +174,9 @@ class VirtualBoard:
         board = self.config.board if self.config else "esp32"
         self.hardware = Hardware(self.folder / "hw.mem", board, self._micropython.bits)
         self.hardware[layout.SIGNAL] = _EDGE
+        if self._begins is not None:
+            self.hardware.set_world(self._begins * 1000)
+            self.hardware[layout.LEAPS] = self.hardware[layout.STAY] = 1
         self.hardware.set_text(layout.SSID, self._ap[0], 32)
         self.hardware.set_text(layout.PASSWORD, self._ap[1], 63)
         mac = b"\x02" + hashlib.sha256(self.device.encode()).digest()[:5]
@@ -195,10 +202,13 @@ class VirtualBoard:
     async def _launch(self) -> None:
         assert self._micropython
         self.hardware.memory[layout.READY] = 0
+        own = layout.STANDIN_HEAP
+        if self._begins is not None:
+            own += layout.LEAP_HEAP
         self._chip = await Chip.start(
             self._micropython.command,
             # The stand-ins are C on the chip and live in the heap here: they get their own.
-            self._micropython.heap_kib(self._heap_kib + layout.STANDIN_HEAP // 1024),
+            self._micropython.heap_kib(self._heap_kib + own // 1024),
             self.folder,
             self._rom,
             self.serial,

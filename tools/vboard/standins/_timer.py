@@ -1,7 +1,7 @@
 # machine.Timer: all of them on one interval timer of the host.
 import _hw
 from micropython import const
-from utime import ticks_add, ticks_diff, ticks_ms
+from time import ticks_add, ticks_diff, ticks_ms
 
 # Asked again until it is served: a signal that comes while the queue is full is no timer lost.
 _AGAIN_US = const(20000)
