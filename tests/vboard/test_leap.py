@@ -52,7 +52,7 @@ async def test_a_day_passes_and_what_was_due_in_it_happens(make):
     assert "timed out after 1000" in printed and "canceled" in printed
     assert "rang after 7777" in printed
     async with asyncio.timeout(30):
-        while hardware.world_ms() < (BEGINS + 86400) * 1000:
+        while hardware.world_ms() < (BEGINS + 86400) * 1000:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     # It stops there, and the chip's own clock, never set, has counted the same seconds.
     assert "all 864" in await board.wait_serial("all ", 30)

@@ -108,7 +108,7 @@ class VirtualBoard:
             self._stack.enter_context(self._locked_folder())
             await self._prepare()
             self._stack.callback(self.hardware.close)
-            self.proxy = Proxy(layout.TARGETS_N, self._target)
+            self.proxy = Proxy(layout.TARGETS_N, self.target)
             self._stack.push_async_callback(self.proxy.stop)
             await self.proxy.start()
             ports = struct.pack("<4H", *self.proxy.ports)
@@ -186,7 +186,7 @@ class VirtualBoard:
         # Another firmware than the project's is built beside the board that runs it.
         return None if self._firmware == FIRMWARE else self.folder / "build"
 
-    def _target(self, i: int) -> str:
+    def target(self, i: int) -> str:
         return self.hardware.text(layout.TARGETS + i * layout.TARGET_SIZE)
 
     # ---- the chip runs, ends, starts again

@@ -39,7 +39,7 @@ def go(g, before):
     os.chdir("/")
     _hw.attach()
     if _hw.mem[_LEAPS]:
-        import _leap
+        pass
     gc.collect()
     for name in ("boot.py", "main.py"):
         if not _run(name, g):

@@ -7,9 +7,9 @@
 # `may` says that an answer is on its way. Loaded only where the launcher asks for it.
 import struct
 import sys
+import time
 
 import _hw
-import time
 import utime
 from _hw import mem
 from micropython import const
@@ -145,7 +145,7 @@ def _left(dt):
     ms = min(struct.unpack_from("<I", mem, _LEAP_MS)[0], most)
     ms = min(max(ms, dt), to - world_ms())
     for timer in _hw.timers:
-        ms = min(ms, ticks_diff(timer._due, ticks_ms()))
+        ms = min(ms, ticks_diff(timer.due, ticks_ms()))
     return max(ms, 0)
 
 

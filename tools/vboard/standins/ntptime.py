@@ -1,6 +1,5 @@
 # `ntptime`: the clock of the board's world, mostly the host's, stands for the server's.
 import struct
-
 import time as chip
 
 import network
