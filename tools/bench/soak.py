@@ -42,8 +42,8 @@ ZONE = ZoneInfo("Europe/Berlin")
 _POSIX = "CET-1CEST,M3.5.0,M10.5.0/3"
 PLACE = (52.5, 13.4)
 _CHANGE = datetime(2026, 10, 25, tzinfo=UTC)
-_QUIET_MS = 20_000
-_OUTAGE_MS = 5_000
+_QUIET_MS = 60_000
+_OUTAGE_MS = 10_000
 _FINE_MS = 1_000
 _STUCK_S = 60.0
 _DOOR, _SOIL, _COLD = 4, 34, 23
@@ -551,6 +551,8 @@ def _rule(world: World, rule: Rule) -> list[str]:
     """A rule acts once each time its reading comes to hold, and once at a boot where it holds."""
     levels = world.levels[rule.what]
     want = []
+    # A thermometer is asked at every tenth step only.
+    late = LATE_S + _QUIET_MS / 1000 * (10 if rule.what == "cold" else 1)
     for n, span in enumerate(world.told.spans):
         on = world.first[JOBS[-1].name] if n == 0 else span.on
         held = False
@@ -561,13 +563,9 @@ def _rule(world: World, rule: Rule) -> list[str]:
             if begin >= end:
                 continue
             if value == rule.holds and not held and begin + rule.for_s < end:
-                want.append((begin + rule.for_s, end - begin - rule.for_s < LATE_S * 2))
+                want.append((begin + rule.for_s, end - begin - rule.for_s < late))
             held = value == rule.holds
-    got = sorted(
-        at for at, call, _ in world.told.acts if call == mark("gpio_write", rule.act)
-    )
-    # A thermometer is asked at every tenth step only.
-    late = LATE_S + (240 if rule.what == "cold" else 0)
+    got = sorted(at for at, call, _ in world.told.acts if call == mark("gpio_write", rule.act))
     out = []
     for at, maybe in want:
         near = [g for g in got if at - 10 <= g <= at + late]
@@ -639,6 +637,9 @@ _PROBES = {
         "class Agent:\n",
         """    def under_way(self):
         return bool(self._waiting or self._open or self._sending)
+
+    def asked_time(self):
+        return self._time_id
 
 """,
     ),

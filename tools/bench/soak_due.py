@@ -15,11 +15,13 @@ from zoneinfo import ZoneInfo
 
 import astral
 import astral.sun
-import croniter
+import croniter  # type: ignore[import-untyped]
 
 NEAR_S = 5  # what is due so close to a change of state may go either way
 # A run is late by the step in which time is left out, and by what the host is late.
 LATE_S = 45
+# Where the sun rises is told to the minute, by the firmware and by who checks it.
+_SUN_S = 90
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Job:
     @property
     def mark(self) -> str:
         return mark(self.tool, self.args)
+
+    @property
+    def slack_s(self) -> int:
+        """How far two who know when it is due may be apart."""
+        return _SUN_S if self.when.startswith("sun") else 0
 
     @property
     def uptime_s(self) -> int:
@@ -159,16 +166,21 @@ def compare(
     missed: list[float],
 ) -> Compared:
     """What was against what should be."""
-    edges = [(n, part) for n, s in enumerate(spans) for part in ("known", "end")
-             if (at := getattr(s, part)) is not None and _close(job, dues, s, first, n, at)]  # fmt: skip
+    edges = []
+    for n, span in enumerate(spans):
+        for part, at in (("known", span.known), ("end", span.end)):
+            if at is not None and _close(job, dues, span, first, n, at):
+                edges.append((n, part))
     best: Compared | None = None
+    near = 2 * (NEAR_S + job.slack_s)
     # Where something was due just then, both outcomes are right: but one of them, and once.
-    for shifts in itertools.product((0, -2 * NEAR_S, 2 * NEAR_S), repeat=min(len(edges), 4)):
+    for shifts in itertools.product((0, -near, near), repeat=min(len(edges), 4)):
         moved = [Span(s.on, s.known, s.end) for s in spans]
         for (n, part), shift in zip(edges, shifts, strict=False):
             setattr(moved[n], part, getattr(moved[n], part) + shift)
         want, want_missed = expected(job, dues, moved, first)
-        wrong = _unmatched("run", want, runs) + _unmatched("missed", want_missed, missed)
+        wrong = _unmatched("run", want, runs, job.slack_s)
+        wrong += _unmatched("missed", want_missed, missed, job.slack_s)
         found = Compared(len(want), len(runs), wrong, len(edges))
         if best is None or len(wrong) < len(best.unexplained):
             best = found
@@ -182,14 +194,14 @@ def _close(job: Job, dues: list[int], span: Span, first: float, n: int, at: floa
     if job.uptime_s:
         since = at - (span.on if n else first)
         return min(since % job.uptime_s, -since % job.uptime_s) <= NEAR_S
-    return any(abs(d - at) <= NEAR_S for d in dues)
+    return any(abs(d - at) <= NEAR_S + job.slack_s for d in dues)
 
 
-def _unmatched(what: str, want: list[float], got: list[float]) -> list[str]:
+def _unmatched(what: str, want: list[float], got: list[float], slack_s: int) -> list[str]:
     left = sorted(got)
     out = []
     for at in sorted(want):
-        near = [g for g in left if at - 2 * NEAR_S <= g <= at + LATE_S]
+        near = [g for g in left if at - 2 * NEAR_S - slack_s <= g <= at + LATE_S + slack_s]
         if near:
             left.remove(near[0])
         else:

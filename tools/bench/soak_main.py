@@ -4,12 +4,15 @@ import gc
 import json
 
 import _leap
+import utime
 from _hw import mem
 from micropython import const
 
 from ganglion import lazy
 
 _NET_UP = const(1)
+_NTP_UP = const(2)
+_ANSWER_MS = const(10000)
 _EVERY_MS = const(1800000)
 
 # In the order of start.py, since what is imported out of order peaks higher.
@@ -26,6 +29,8 @@ class World:
     peak = 0
     told_ms = 0
     known = False
+    time_id = None
+    asked_ms = 0
 
 
 def tell(what, *more):
@@ -81,12 +86,23 @@ def began(self, _, *args):
     tell("engine", int(clock.now() is not None))
 
 
+def asks_time(id_):
+    """Is an answer with the time on its way? It must not become old. Where it was lost, it is not
+    waited for without end."""
+    if id_ != World.time_id:
+        World.time_id = id_
+        World.asked_ms = utime.ticks_ms()
+    return id_ and utime.ticks_diff(utime.ticks_ms(), World.asked_ms) < _ANSWER_MS
+
+
 def may():
     """Milliseconds until a schedule is due; 0 while there is something to wait for."""
     kit = World.kit
     if kit is None or kit.agent is None:
         return 0  # it boots
     if (mem[_NET_UP] and World.link.under_way()) or kit.agent.under_way():
+        return 0
+    if mem[_NTP_UP] and World.link.connected and asks_time(kit.agent.asked_time()):
         return 0
     engine = kit.engines.get("schedule")
     return engine.soonest_ms(_leap.world_ms()) if engine else 1 << 29
