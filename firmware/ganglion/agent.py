@@ -29,6 +29,7 @@ _RETRY_MS = const(4000)
 
 _MAX_ASKS = const(12)  # of one round: repeats, resends and waits together
 _STATE_EVERY_MS = const(5000)
+_TIME_LATE_MS = const(5000)  # an answer that took longer is that much behind
 _CLOCK_EVERY_MS = const(3600000)  # a crystal of 20 ppm is off by 0.1 s then
 _FACT_BYTES = const(1536)
 _DRAIN_MS = const(2000)
@@ -65,6 +66,7 @@ class Agent:
         self._event_n = 0
         self._turn_n = 0
         self._time_id = None
+        self._time_ms = 0  # ticks when it was asked
         self._blind_s = 0  # for how long the time has not been known, connected
         self._clock_ms = time.ticks_ms()
         self._state_version = 0
@@ -406,6 +408,8 @@ class Agent:
         aid = msg.get("id")
         if aid is not None and aid == self._time_id and type(msg.get("time")) is int:
             self._time_id = None
+            if time.ticks_diff(time.ticks_ms(), self._time_ms) > _TIME_LATE_MS:
+                return
             knew = clock.now() is not None
             if clock.set_unix(msg["time"]) and not knew:
                 self.publish_status()
@@ -496,6 +500,7 @@ class Agent:
 
     def ask_time(self):
         self._time_id = "t%d-%d" % (self.boot, random.getrandbits(30))
+        self._time_ms = time.ticks_ms()
         self.link.publish("ask", '{"id":"%s","want":"time"}' % self._time_id)
 
     def tick(self):

@@ -204,7 +204,6 @@ class World:
         self.told = Told()
         self.levels: dict[str, list[tuple[float, int]]] = {"door": [], "soil": [], "cold": []}
         self.counts = dict.fromkeys(("wifi", "broker", "off", "reset", "lost", "cut"), 0)
-        self.sudden: list[float] = []  # when the power went or the chip was reset
         self.received: list[dict[str, Any]] = []
         self.said = self.unanswered = 0
         self._day = -1
@@ -251,7 +250,9 @@ class World:
         """Wait while the world's time goes as ours."""
         until = time.monotonic() + seconds
         while not true():
-            if time.monotonic() > until:
+            if self.board.hardware[layout.CUT] and not self.board.running:
+                await self._after_cut()
+            elif time.monotonic() > until:
                 raise Problem(f"{what}: not within {seconds:g} s\n{self._tail()}")
             await asyncio.sleep(0.002)
 
@@ -288,8 +289,7 @@ class World:
         await self.dark(self.rng.choice((60, 900, 7200)))
 
     def _ended(self, at: float) -> None:
-        self.sudden.append(at)
-        if self.told.spans:
+        if self.told.spans and self.told.spans[-1].end == float("inf"):
             self.told.spans[-1].end = at
 
     async def dark(self, seconds: float) -> None:
@@ -479,8 +479,7 @@ class World:
         self.board.cut_at_write(0)
         await self.run_to(self.ends)
         await self.run_to(self.now + 300, _FINE_MS)
-        if self.told.spans:
-            self.told.spans[-1].end = self.now
+        self._ended(self.now)
 
 
 @dataclass

@@ -6,6 +6,8 @@ import time
 import machine
 import rig
 
+from ganglion import clock
+
 MSG = {"id": "s1", "boot": 3}
 
 
@@ -260,3 +262,18 @@ def test_facts_travel_when_asked_for():
         assert wire.of("tools")[0]["specs"]
 
     play(story)
+
+
+def test_an_answer_with_the_time_that_was_long_under_way_is_not_believed():
+    a, wire = rig.agent()
+    was = clock.set_unix
+    set_to = []
+    clock.set_unix = lambda unix: set_to.append(unix) or True
+    try:
+        for late_ms in (100, 60000):
+            a.ask_time()
+            a._time_ms = time.ticks_add(a._time_ms, -late_ms)
+            answer(a, id=wire.of("ask")[-1]["id"], time=1790000000 + late_ms)
+    finally:
+        clock.set_unix = was
+    assert set_to == [1790000100]
