@@ -478,7 +478,9 @@ class World:
                 await self.outage(kind, gap * 2, bool(reset))
         self.board.cut_at_write(0)
         await self.run_to(self.ends)
-        await self.run_to(self.now + 300, _FINE_MS)
+        # Not at a moment at which something is due; and what was said is to be read.
+        await self.run_to(self.now + 400, _FINE_MS)
+        await asyncio.sleep(0.5)
         self._ended(self.now)
 
 
