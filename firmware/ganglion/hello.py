@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 
 from micropython import const
 
@@ -11,6 +12,7 @@ from .talk import dumps
 
 _DRAIN_MS = const(2000)
 _PIECE = const(256)
+_TIME_LATE_MS = const(5000)  # an answer that took longer is that much behind
 
 
 def status(presence):
@@ -66,6 +68,7 @@ def _pieces(path):
 
 
 def ask_time(presence):
+    presence.time_ms = time.ticks_ms()
     presence.time_id = "t%d-%d" % (presence.boot, random.getrandbits(30))
     presence.link.publish("ask", '{"id":"%s","want":"time"}' % presence.time_id)
 
@@ -75,6 +78,8 @@ def take_time(presence, msg):
     if type(msg.get("time")) is not int:
         return False
     presence.time_id = None
+    if time.ticks_diff(time.ticks_ms(), presence.time_ms) > _TIME_LATE_MS:
+        return True
     knew = clock.now() is not None
     if clock.set_unix(msg["time"]) and not knew:
         status(presence)

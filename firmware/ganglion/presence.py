@@ -25,6 +25,7 @@ class Presence:
             self.digest = f.read(15)[9:]  # {"hash":"a8Kd0f"
         self._sending = False
         self.time_id = None
+        self.time_ms = 0  # ticks when it was asked
         self.blind_s = 0  # for how long the time has not been known, connected
         self.clock_ms = time.ticks_ms()
         self._state_version = 0

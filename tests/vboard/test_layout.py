@@ -56,6 +56,9 @@ def test_blocks_do_not_overlap():
         (layout.PADS, layout.PADS_N * layout.PAD_SIZE),
         (layout.SENSORS, layout.SENSORS_N * layout.SENSOR_SIZE),
         (layout.STRIPS, layout.STRIPS_N * layout.STRIP_SIZE),
+        (layout.AHEAD, 8),
+        (layout.LEAP_TO, 8),
+        (layout.LEAP_MS, 4),
         (layout.STAMPS, layout.PADS_N * layout.STAMP_SIZE),
         (layout.SIZE, 0),
     ]

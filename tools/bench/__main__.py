@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from tools.bench import companion, heap, powercut, report, rule, schedule, turn
+from tools.bench import companion, heap, powercut, report, rule, schedule, soak, turn
 from tools.problem import Problem
 
 PARTS: dict[str, Callable[[], report.Figures]] = {
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[], report.Figures]] = {
     "powercut": powercut.run,
     "rule": rule.run,
     "schedule": schedule.run,
+    "soak": soak.run,
 }
 
 

@@ -32,6 +32,7 @@ class Requester:
     ) -> None:
         self.boot = 0
         self.clock = False  # the board knows the time
+        self.listening = False  # what the board says from here on is heard
         self.done: dict[str, dict[str, Any]] = {}
         self._device = device
         self._now = now
@@ -40,8 +41,12 @@ class Requester:
         self.client.username_pw_set(user, secret)
         self.client.on_connect = lambda c, *_: c.subscribe(f"gn/{device}/up/#", 1)
         self.client.on_message = self._came
+        self.client.on_subscribe = self._heard
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
+
+    def _heard(self, *_: Any) -> None:
+        self.listening = True
 
     def _came(self, _client: Any, _user: Any, message: mqtt.MQTTMessage) -> None:
         if message.payload:

@@ -14,18 +14,21 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tools.bench.report import Figures, percentile
 from tools.bench.requester import Requester
 from tools.bench.rule import until
 from tools.broker import EmbeddedBroker
+from tools.problem import Problem
 from tools.vboard import BoardConfig, VirtualBoard
 
 SECONDS = 190
+_TRIES = 20
 _KINDS = {
-    "every": ("every 1 s", 1, (5, 13, 14, 15)),
+    "cron": ("* * * * *", 60, (5, 13, 14, 15)),
     "clock": ("every 2 s from 00:00", 2, (16, 17, 18, 19)),
-    "cron": ("* * * * *", 60, (21, 22, 23, 25)),
+    "every": ("every 1 s", 1, (21, 22, 23, 25)),
 }
 
 
@@ -57,6 +60,19 @@ def late_ms(stamps: list[int], period_s: int, grid: bool) -> list[float]:
     return [o - min(off) for o in off]
 
 
+async def _set(requester: Requester, name: str, when: str, args: dict[str, Any]) -> int:
+    """Set a schedule; how often the board had not the memory for it."""
+    for refused in range(_TRIES):
+        try:
+            await requester.do("schedule_set", name=name, when=when, tool="gpio_write", args=args)
+            return refused
+        except Problem as problem:
+            if "not enough memory" not in str(problem):
+                raise
+            await asyncio.sleep(0.2)
+    raise Problem(f"no memory for the schedule {name!r}, {_TRIES} times in a row")
+
+
 async def _run(folder: Path, seconds: float) -> Figures:
     with EmbeddedBroker(folder / "broker") as broker, contextlib.ExitStack() as stack:
         requester = Requester("demo", broker.port, *broker.add_service("bench"))
@@ -64,13 +80,12 @@ async def _run(folder: Path, seconds: float) -> Figures:
         config = BoardConfig(broker.add("demo"), "127.0.0.1", broker.port)
         async with VirtualBoard(folder, "demo", config) as board:
             await until("the board, with the time", lambda: requester.clock, 60)
+            refused = 0
             for kind, (when, _, pins) in _KINDS.items():
                 for pin in pins:
                     args = {"pin": pin, "value": "toggle"}
                     name = f"{kind} {pin}"
-                    await requester.do(
-                        "schedule_set", name=name, when=when, tool="gpio_write", args=args
-                    )
+                    refused += await _set(requester, name, when, args)
             await asyncio.sleep(2)
             pads = [pin for _, _, pins in _KINDS.values() for pin in pins]
             seen = await _watch(board, pads, seconds)
@@ -88,6 +103,7 @@ async def _run(folder: Path, seconds: float) -> Figures:
         runs += len(late)
         every += late
     return figures | {
+        "schedule_set_out_of_memory": refused,
         "schedule_runs": runs,
         "schedule_runs_missing": missing,
         "schedule_jitter_p50_ms": percentile(every, 0.5),

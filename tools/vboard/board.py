@@ -46,7 +46,9 @@ class VirtualBoard:
     ``config`` None leaves the flash's `/config.json` alone. ``firmware`` is a folder of sources.
     ``heap_kib`` is the chip's; a 64-bit MicroPython gets twice as much, and `note` says so.
     ``ap`` is the access point in reach: (ssid, password), "" for an open one; by default the one
-    in ``config``. ``powered`` False starts with the power off.
+    in ``config``. ``powered`` False starts with the power off. ``begins``: the board is in a world
+    where it is that Unix second, and where time can be left out: see `Hardware.leap_to`. The heap
+    is larger then, by what that takes.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class VirtualBoard:
         ap: tuple[str, str] | None = None,
         micropython: runtime.MicroPython | None = None,
         powered: bool = True,
+        begins: int | None = None,
     ) -> None:
         self.device = device
         self.folder = (home or ganglion_home()) / "boards" / device
@@ -71,6 +74,7 @@ class VirtualBoard:
         self._heap_kib = heap_kib
         self._ap = ap or ((config.ssid, config.password) if config else ("virtual", ""))
         self._micropython = micropython
+        self._begins = begins
         self._powered_at_start = powered
         self._powered = False
         self._auto = False
@@ -104,7 +108,7 @@ class VirtualBoard:
             self._stack.enter_context(self._locked_folder())
             await self._prepare()
             self._stack.callback(self.hardware.close)
-            self.proxy = Proxy(layout.TARGETS_N, self._target)
+            self.proxy = Proxy(layout.TARGETS_N, self.target)
             self._stack.push_async_callback(self.proxy.stop)
             await self.proxy.start()
             ports = struct.pack("<4H", *self.proxy.ports)
@@ -170,6 +174,9 @@ class VirtualBoard:
         board = self.config.board if self.config else "esp32"
         self.hardware = Hardware(self.folder / "hw.mem", board, self._micropython.bits)
         self.hardware[layout.SIGNAL] = _EDGE
+        if self._begins is not None:
+            self.hardware.set_world(self._begins * 1000)
+            self.hardware[layout.LEAPS] = self.hardware[layout.STAY] = 1
         self.hardware.set_text(layout.SSID, self._ap[0], 32)
         self.hardware.set_text(layout.PASSWORD, self._ap[1], 63)
         mac = b"\x02" + hashlib.sha256(self.device.encode()).digest()[:5]
@@ -179,7 +186,7 @@ class VirtualBoard:
         # Another firmware than the project's is built beside the board that runs it.
         return None if self._firmware == FIRMWARE else self.folder / "build"
 
-    def _target(self, i: int) -> str:
+    def target(self, i: int) -> str:
         return self.hardware.text(layout.TARGETS + i * layout.TARGET_SIZE)
 
     # ---- the chip runs, ends, starts again
@@ -196,10 +203,13 @@ class VirtualBoard:
         assert self._micropython
         self.hardware.memory[layout.READY] = 0
         self.hardware.memory[layout.CTRL_C] = 0
+        own = layout.STANDIN_HEAP
+        if self._begins is not None:
+            own += layout.LEAP_HEAP
         self._chip = await Chip.start(
             self._micropython.command,
             # The stand-ins are C on the chip and live in the heap here: they get their own.
-            self._micropython.heap_kib(self._heap_kib + layout.STANDIN_HEAP // 1024),
+            self._micropython.heap_kib(self._heap_kib + own // 1024),
             self.folder,
             self._rom,
             self.serial,

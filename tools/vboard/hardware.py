@@ -173,7 +173,35 @@ class Hardware:
             self[at.TARGETS + n * at.TARGET_SIZE] = 0
 
     def unset_clock(self) -> None:
-        struct.pack_into("<q", self.memory, at.CLOCK, at.EPOCH_2000 - int(time.time()))
+        struct.pack_into("<q", self.memory, at.CLOCK, at.EPOCH_2000 - self.world_ms() // 1000)
+
+    # ---- a world of its own time
+
+    def world_ms(self) -> int:
+        """Unix milliseconds where the board is: the host's, unless time was left out."""
+        ahead = self._i64(at.AHEAD)
+        while ahead != (again := self._i64(at.AHEAD)):  # the board was writing it
+            ahead = again
+        return time.time_ns() // 1_000_000 + ahead
+
+    def set_world(self, unix_ms: int) -> None:
+        """Put the world's clock there; only while the board is off."""
+        struct.pack_into("<q", self.memory, at.AHEAD, unix_ms - time.time_ns() // 1_000_000)
+
+    def leap_to(self, unix_ms: int, step_ms: int) -> None:
+        """Let the board leave out time until then, ``step_ms`` at a time where its tasks would
+        wait for less; `stay` ends that."""
+        self.stay()
+        struct.pack_into("<q", self.memory, at.LEAP_TO, unix_ms)
+        self.set_u32(at.LEAP_MS, step_ms)
+        self[at.STAY] = 0
+
+    def stay(self) -> None:
+        """The world's time passes as the host's does."""
+        self[at.STAY] = 1
+
+    def _i64(self, offset: int) -> int:
+        return int(struct.unpack_from("<q", self.memory, offset)[0])
 
     # ---- wires
 

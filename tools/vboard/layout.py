@@ -22,7 +22,9 @@ WDT_FED = 6  # counts feeds, wraps
 REQUEST = 7  # 0, or what the launcher wants done in there: FILL, UNFILL
 RESULT = 8  # of the request: 0 not done, DONE, FAILED
 READY = 9  # signal handlers are in place
-CTRL_C = 10  # it is a byte like others on the serial line, and does not interrupt
+STAY = 10  # no time is left out now; see AHEAD
+LEAPS = 11  # time may be left out in this board's world
+CTRL_C = 14  # it is a byte like others on the serial line, and does not interrupt
 SCHEDULED = 12  # a callback run is in the scheduler's queue
 SIGNAL = 13  # number of the signal the launcher sends
 
@@ -67,6 +69,10 @@ STRIPS = 7328  # 4 x (GPIO + 1, 0, u16 bytes, 768 bytes as they came)
 STRIP_SIZE = 772
 STRIPS_N = 4
 STRIP_MAX = 768
+AHEAD = 10432  # i64: the clock of the board's world less the host's, ms
+LEAP_TO = 10440  # i64: no time is left out past this, Unix ms of the world
+LEAP_MS = 10448  # u32: the step, where tasks would sleep for less
+LEAP_HEAP = 24576  # bytes added to the heap of a board that leaves time out
 STAMPS = 10496  # 64 x STAMP_SIZE: when the chip last changed a pad's output register, as its C
 STAMP_SIZE = 16  # library's `timespec` of the host's clock (two longs)
 

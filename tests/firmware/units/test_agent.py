@@ -6,6 +6,7 @@ import time
 import machine
 import rig
 
+from ganglion import clock
 from ganglion.store import Store
 
 MSG = {"id": "s1", "boot": 3}
@@ -388,3 +389,18 @@ def test_what_cannot_be_kept_is_no_error_of_the_turn():
         assert "ctx" not in wire.of("ask")[1]  # it begins anew
 
     play(story)
+
+
+def test_an_answer_with_the_time_that_was_long_under_way_is_not_believed():
+    a, wire = rig.agent()
+    was = clock.set_unix
+    set_to = []
+    clock.set_unix = lambda unix: set_to.append(unix) or True
+    try:
+        for late_ms in (100, 60000):
+            a.presence._hello("ask_time")
+            a.presence.time_ms = time.ticks_add(a.presence.time_ms, -late_ms)
+            answer(a, id=wire.of("ask")[-1]["id"], time=1790000000 + late_ms)
+    finally:
+        clock.set_unix = was
+    assert set_to == [1790000100]

@@ -3,7 +3,7 @@
 from _hw import mem
 from micropython import *  # noqa: F403
 
-_CTRL_C = const(10)  # noqa: F405
+_CTRL_C = const(14)  # noqa: F405
 
 
 def kbd_intr(char):

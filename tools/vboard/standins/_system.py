@@ -20,14 +20,15 @@ class RTC:
 
     def datetime(self, new=None):
         """(year, month, day, weekday, hour, minute, second, microsecond)"""
-        if new is None:
-            import time
+        import time
 
+        if new is None:
             y, mo, d, h, mi, s, wd, _ = time.gmtime()
             return (y, mo, d, wd, h, mi, s, utime.time_ns() // 1000 % 1000000)
         y, mo, d, _, h, mi, s = new[:7]
         # mktime is local time; the launcher sets the zone to UTC.
-        offset = int(utime.mktime((y, mo, d, h, mi, s, 0, 0, 0)) - utime.time())
+        world = time.time() - struct.unpack_from("<q", mem, _CLOCK)[0]
+        offset = int(utime.mktime((y, mo, d, h, mi, s, 0, 0, 0))) - world
         struct.pack_into("<q", mem, _CLOCK, offset)
 
     def init(self, new):

@@ -1,7 +1,8 @@
 # machine.Timer: all of them on one interval timer of the host.
+from time import ticks_add, ticks_diff, ticks_ms
+
 import _hw
 from micropython import const
-from utime import ticks_add, ticks_diff, ticks_ms
 
 # Asked again until it is served: a signal that comes while the queue is full is no timer lost.
 _AGAIN_US = const(20000)
@@ -26,7 +27,7 @@ class Timer:
         self._period = max(period, 1)
         self._again = mode == self.PERIODIC
         self._callback = callback
-        self._due = ticks_add(ticks_ms(), self._period)
+        self.due = ticks_add(ticks_ms(), self._period)
         _hw.run_timers = run
         _hw.timers.append(self)
         _arm()
@@ -37,19 +38,19 @@ class Timer:
             _arm()
 
     def value(self):
-        return self._period - max(ticks_diff(self._due, ticks_ms()), 0)
+        return self._period - max(ticks_diff(self.due, ticks_ms()), 0)
 
 
 def run():
     """Call what is due."""
     now = ticks_ms()
     for timer in list(_hw.timers):
-        if ticks_diff(timer._due, now) <= 0:
+        if ticks_diff(timer.due, now) <= 0:
             if timer._again:
                 # From the due time, so that a late call makes no drift; but no burst after a hang.
-                timer._due = ticks_add(timer._due, timer._period)
-                if ticks_diff(timer._due, now) < 0:
-                    timer._due = ticks_add(now, timer._period)
+                timer.due = ticks_add(timer.due, timer._period)
+                if ticks_diff(timer.due, now) < 0:
+                    timer.due = ticks_add(now, timer._period)
             else:
                 _hw.timers.remove(timer)
             if timer._callback:
@@ -61,5 +62,5 @@ def _arm():
     us = 0
     if _hw.timers:
         now = ticks_ms()
-        us = max(min([ticks_diff(t._due, now) for t in _hw.timers]) * 1000, 100)
+        us = max(min([ticks_diff(t.due, now) for t in _hw.timers]) * 1000, 100)
     _hw.alarm(us, _AGAIN_US if us else 0)

@@ -1,7 +1,8 @@
 # `network` as the ESP32 port has it: one station, one access point in reach.
+import time
+
 from _hw import mem, text
 from micropython import const
-from utime import ticks_add, ticks_diff, ticks_ms
 
 _NET_UP = const(1)
 _UNIQUE_ID = const(56)
@@ -59,7 +60,7 @@ class WLAN:
             WLAN._result = _OPEN
         elif _bytes(key or b"") != text(_PASSWORD):
             WLAN._result = STAT_WRONG_PASSWORD
-        WLAN._ready = ticks_add(ticks_ms(), _JOIN_MS)
+        WLAN._ready = time.ticks_add(time.ticks_ms(), _JOIN_MS)
         WLAN._last = STAT_CONNECTING
 
     def disconnect(self):
@@ -75,7 +76,7 @@ class WLAN:
             return -50
         if WLAN._result is None:
             return WLAN._last
-        if WLAN._last == STAT_CONNECTING and ticks_diff(WLAN._ready, ticks_ms()) > 0:
+        if WLAN._last == STAT_CONNECTING and time.ticks_diff(WLAN._ready, time.ticks_ms()) > 0:
             return STAT_CONNECTING
         if mem[_NET_UP]:
             # The driver goes on trying by itself, so a network that comes back is joined.

@@ -1,8 +1,8 @@
-# `ntptime`: the host's clock stands for the server's.
+# `ntptime`: the clock of the board's world, mostly the host's, stands for the server's.
 import struct
+import time as chip
 
 import network
-import utime
 from _hw import mem
 from micropython import const
 
@@ -17,7 +17,7 @@ timeout = 1
 def time():
     if not mem[_NTP_UP] or not network.WLAN().isconnected():
         raise OSError(_ETIMEDOUT)
-    return int(utime.time())
+    return chip.time() - struct.unpack_from("<q", mem, _CLOCK)[0]
 
 
 def settime():
