@@ -116,7 +116,8 @@ class Schedules:
                 fired.append((i, name, due, flags))
         for i, name, due, flags in fired:
             ran = 0 if flags & _BY_UPTIME else due
-            self._row(i, name, self._store.get(_PREFIX + name), now, due, ran)
+            record = self._store.get(_PREFIX + name)
+            self._row(self._table, i, name, record, now, due, ran)
         return self._sleep_ms(clock.now())
 
     def _failed(self, e):
@@ -144,10 +145,9 @@ class Schedules:
     def _plan(self, now):
         """Compute every row anew."""
         self._count()
-        self._stale = False
         old = self._table
         names = self._store.keys(_PREFIX)
-        self._table = bytearray(len(names) * _ROW_BYTES)
+        table = bytearray(len(names) * _ROW_BYTES)
         for n in range(len(names)):
             name = names[n]
             due = ran = flags = 0
@@ -157,9 +157,12 @@ class Schedules:
             i = n * _ROW_BYTES
             if flags & _BY_UPTIME and due != _NEVER:
                 # It counts seconds, whatever the clock does.
-                struct.pack_into(_ROW, self._table, i, _hash(name), due, ran, flags)
+                struct.pack_into(_ROW, table, i, _hash(name), due, ran, flags)
             else:
-                self._row(i, name, self._store.get(_PREFIX + name), now, None, ran)
+                self._row(table, i, name, self._store.get(_PREFIX + name), now, None, ran)
+        # Where there was no memory for it the old table stands, and the next turn tries again.
+        self._table = table
+        self._stale = False
 
     def _name(self, key):
         for name in self._store.keys(_PREFIX):
@@ -167,8 +170,9 @@ class Schedules:
                 return name
         return None
 
-    def _row(self, i, name, record, now, due_before, ran):
-        """Put the next time of a schedule into its row. `due_before` is the time for which it has
+    def _row(self, table, i, name, record, now, due_before, ran):
+        """Put the next time of a schedule into its row of `table`. `due_before` is the time for which
+        it has
         just run, None when it has not; `ran` that of its last run, in Unix seconds."""
         due, flags = _NEVER, 0
         if record is not None and not record.get("off"):
@@ -181,7 +185,7 @@ class Schedules:
                 # A clock that is set back must not make it run twice.
                 after = max(now, ran) if ran - now < _BACK_S else now
                 due, flags = self._by_clock(name, record, now, after, due_before is None)
-        struct.pack_into(_ROW, self._table, i, _hash(name), due, ran, flags)
+        struct.pack_into(_ROW, table, i, _hash(name), due, ran, flags)
 
     def _by_clock(self, name, record, now, after, planning):
         rule = record["when"]

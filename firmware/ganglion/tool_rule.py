@@ -22,7 +22,7 @@ SPECS = (
         True,
         "",
     ),
-    ("rule_list", "List rules, 16 at once.", "after?:str24", False, ""),
+    ("rule_list", "List rules, 8 at once.", "after?:str24", False, ""),
     ("rule_delete", "Forget a rule.", "name:str24", True, "I forgot the rule {name}"),
     ("rule_pause", "Pause a rule, or go on.", "name:str24 paused:bool", True, ""),
 )

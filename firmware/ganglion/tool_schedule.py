@@ -21,7 +21,7 @@ SPECS = (
         True,
         "",
     ),
-    ("schedule_list", "List schedules, 16 at once.", "after?:str24", False, ""),
+    ("schedule_list", "List schedules, 8 at once.", "after?:str24", False, ""),
     ("schedule_delete", "Forget a schedule.", "name:str24", True, "I forgot the schedule {name}"),
     ("schedule_pause", "Pause a schedule, or go on.", "name:str24 paused:bool", True, ""),
     ("set_timezone", "Set the time zone, as a POSIX TZ.", "tz:str64", True, "It is now {local}"),

@@ -51,7 +51,7 @@ FAMILIES = (
 )
 
 _STAYS = "gpio"
-_PAGE = const(16)
+_PAGE = const(8)
 _LIST_ROOM = const(5000)
 # The tools of each family, in the same order; a test holds it against the families' SPECS. One
 # string, because a row more in it costs its letters and no object.
