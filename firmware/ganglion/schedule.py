@@ -171,9 +171,8 @@ class Schedules:
         return None
 
     def _row(self, table, i, name, record, now, due_before, ran):
-        """Put the next time of a schedule into its row of `table`. `due_before` is the time for which
-        it has
-        just run, None when it has not; `ran` that of its last run, in Unix seconds."""
+        """Put the next time of a schedule into its row of `table`. `due_before` is the time for
+        which it has just run, None when it has not; `ran` that of its last run, in Unix seconds."""
         due, flags = _NEVER, 0
         if record is not None and not record.get("off"):
             rule = record["when"]
