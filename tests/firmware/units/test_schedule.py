@@ -187,7 +187,9 @@ def test_what_is_refused_says_why():
     w = World()
     for when, words in (
         ("", "1 to 64"),
-        ("whenever", "field"),
+        ("whenever", "5 fields"),
+        ("tomorrow", "say at 07:30"),
+        ("0 7 * *", "5 fields of cron"),
         ("61 * * * *", "minute"),
         ("every", "number"),
         ("every 0 s", "1 s to 7 days"),
