@@ -2,8 +2,8 @@
 
 A family is a file `tool_<family>.py` with `SPECS`, a tuple of
 `(name, description, arguments, acts, sentence)`, and one function `call(kit, name, args)` that
-returns a receipt (a dict). `arguments` is a line of `name:type` parted by spaces, `?` behind a
-name that may be left out:
+returns a receipt (a dict), or else that is in `do_<family>.py`. `arguments` is a line of
+`name:type` parted by spaces, `?` behind a name that may be left out:
 
     point          a GPIO number or the name of a point
     gpio           a GPIO number, 0..63
@@ -223,7 +223,14 @@ class Tools:
                 if spec[0] == tool:
                     break
             check_args(spec[2], args)
-            receipt = module.call(self.kit, tool, args)
+            acts, said = spec[3:]
+            if hasattr(module, "call"):
+                receipt = module.call(self.kit, tool, args)
+            else:
+                # What such a tool takes is said in 1 KB, which its code cannot spare.
+                module = spec = None
+                drop(family)
+                receipt = _apart(self.kit, "do_" + family, tool, args)
         except ToolError as e:
             return _failed(e.args[0], e.args[1])
         except Refused as e:
@@ -244,8 +251,8 @@ class Tools:
             return receipt, _sentence(receipt["msg"]), False
         say = receipt.pop("say", None)
         if say is None:
-            say = fill(spec[4], lambda key: self._field(key, args, receipt))
-        return receipt, _sentence(say), spec[3]
+            say = fill(said, lambda key: self._field(key, args, receipt))
+        return receipt, _sentence(say), acts
 
     def _field(self, key, args, receipt):
         if key == "name" and "pin" in args:
@@ -257,6 +264,13 @@ class Tools:
 
     def _pin_name(self, gpio):
         return self.kit.points.name_of(gpio) or "pin %d" % gpio
+
+
+def _apart(kit, module, tool, args):
+    try:
+        return lazy.load(module).call(kit, tool, args)
+    finally:
+        lazy.drop(module)
 
 
 def _failed(code, msg):

@@ -34,9 +34,13 @@ def parse(text, store, now):
         return ["once", _at(words[1:], store, _known(now))]
     if first[:6] in ("sunris", "sunset"):
         return _sun(text.lower().strip())
-    cron = lazy.load("cron")
+    if len(words) != 5:
+        raise ValueError(
+            "'%s' is no time: say at 07:30, in 10 min, every 5 min, sunset -30 min, or the 5 fields"
+            " of cron, as 0 7 * * mon-fri" % text
+        )
     try:
-        cron.parse(text)
+        lazy.load("cron").parse(text)
     finally:
         lazy.drop("cron", "civil")
     return ["cron", " ".join(words)]

@@ -8,7 +8,7 @@ from micropython import const
 
 from . import lazy
 
-_PAGE = const(16)
+_PAGE = const(8)
 _LIST_ROOM = const(5000)
 
 _LEVELS = {0: "turn %s off", 1: "turn %s on", "toggle": "toggle %s"}

@@ -79,3 +79,48 @@ def test_what_the_guard_refuses_a_rule_does_not_do(fresh) -> None:
     board.do("rule_set", args | {"args": {"pin": 34, "value": 1}})
     wait_for("the run", lambda: fired(system, "bad"))
     assert fired(system, "bad")[0]["receipt"]["err"] == "refused"
+
+
+def test_what_was_due_while_the_power_was_off(fresh) -> None:
+    system: System = fresh()
+    board = system.board()
+    for n, (name, miss) in enumerate((("late", "late"), ("told", "expire"), ("skip", "skip"))):
+        args = {"name": name, "when": "in 3 s", "miss": miss, "tool": "gpio_write"}
+        receipt = board.do("schedule_set", args | {"args": {"pin": (5, 13, 14)[n], "value": 1}})
+        assert receipt.get("next"), receipt
+    boot = board.boot
+    board.control.call("power", on=False)
+    time.sleep(4)
+    board.control.call("net", up=False)
+    board.control.call("clock", known=False)
+    board.control.call("power", on=True)
+    time.sleep(5)
+    # It does not know what time it is, so nothing is due and nothing is missed.
+    assert [board.level(pin) for pin in (5, 13, 14)] == [0, 0, 0]
+    board.control.call("clock", known=True)
+    board.control.call("net", up=True)
+    board.online(after=boot)
+    wait_for("the late run", lambda: fired(system, "late"))
+    missed = wait_for(
+        "what was missed",
+        lambda: sorted(e["by"] for e in system.tap.of("event") if e["kind"] == "missed"),
+    )
+    assert fired(system, "late")[0]["due"] and missed == ["skip", "told"]
+    assert [board.level(pin) for pin in (5, 13, 14)] == [1, 0, 0]
+    assert board.do("schedule_list", {})["schedules"] == []
+
+
+def test_two_that_get_in_each_others_way_are_told(fresh) -> None:
+    system: System = fresh()
+    system.board()
+    system.say("pin 5 is the lamp")
+    assert "But" not in system.say("every day at 07:00 turn on the lamp")["reply"]
+    assert "But" not in system.say("every day at 22:00 turn off the lamp")["reply"]
+    reply = system.say("every 2 hours from 06:00 turn off the lamp")["reply"]
+    assert "But" not in reply, reply
+    reply = system.say("every hour from 06:00 turn off the lamp")["reply"]
+    assert reply.endswith("But schedule lamp on daily 07:00 turns lamp on in the same minute."), (
+        reply
+    )
+    reply = system.say("when pin 4 goes on turn on the lamp")["reply"]
+    assert "turns lamp off" in reply and "when pin 4 is on, I turn lamp on" in reply, reply

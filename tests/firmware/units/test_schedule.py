@@ -187,7 +187,9 @@ def test_what_is_refused_says_why():
     w = World()
     for when, words in (
         ("", "1 to 64"),
-        ("whenever", "field"),
+        ("whenever", "5 fields"),
+        ("tomorrow", "say at 07:30"),
+        ("0 7 * *", "5 fields of cron"),
         ("61 * * * *", "minute"),
         ("every", "number"),
         ("every 0 s", "1 s to 7 days"),
@@ -220,3 +222,29 @@ def test_a_tool_that_fails_stops_nothing():
     w.schedules._run = act
     ran = w.run(20)
     assert ran == [10, 10, 20, 20] and w.kinds() == ["error"] * 4, (ran, w.events)
+
+
+def test_what_finds_no_memory_is_set_and_planned_later():
+    w = World()
+    w.set("1 7 * * *", name="first")
+    load = schedule.lazy.load
+
+    def full(name):
+        if name == "when":
+            raise MemoryError
+        return load(name)
+
+    schedule.lazy.load = full
+    try:
+        args = {
+            "name": "b",
+            "when": "2 7 * * *",
+            "tool": "gpio_write",
+            "args": {"pin": 5, "value": 1},
+        }
+        receipt, say, _ = tools.Tools(w.kit).run("schedule_set", args)
+    finally:
+        schedule.lazy.load = load
+    # It is kept, so the receipt does not say that it failed.
+    assert "err" not in receipt and "do not know yet" in say, (receipt, say)
+    assert w.run(180) == [60, 120]
