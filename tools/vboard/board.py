@@ -202,7 +202,6 @@ class VirtualBoard:
     async def _launch(self) -> None:
         assert self._micropython
         self.hardware.memory[layout.READY] = 0
-        self.hardware.memory[layout.CTRL_C] = 0
         own = layout.STANDIN_HEAP
         if self._begins is not None:
             own += layout.LEAP_HEAP
@@ -402,8 +401,7 @@ class VirtualBoard:
         (`micropython.kbd_intr`) to have it as a byte."""
         if not self._chip:
             raise BadOperation("the board is off")
-        data = text.encode() if isinstance(text, str) else text
-        self._chip.write(data, not self.hardware[layout.CTRL_C])
+        self._chip.write(text.encode() if isinstance(text, str) else text)
 
     async def wait_serial(self, text: str, seconds: float = 10.0, since: int = 0) -> str:
         """What was printed from position ``since`` on, once ``text`` is in it. TimeoutError."""

@@ -24,7 +24,6 @@ RESULT = 8  # of the request: 0 not done, DONE, FAILED
 READY = 9  # signal handlers are in place
 STAY = 10  # no time is left out now; see AHEAD
 LEAPS = 11  # time may be left out in this board's world
-CTRL_C = 14  # it is a byte like others on the serial line, and does not interrupt
 SCHEDULED = 12  # a callback run is in the scheduler's queue
 SIGNAL = 13  # number of the signal the launcher sends
 
