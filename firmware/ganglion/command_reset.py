@@ -25,6 +25,8 @@ async def run(board, everything, answer):
         print("Nothing was erased.")
         return
     if board.link:
+        if everything:
+            board.link.publish("status", board.will(), True)
         board.link.close()
     if board.kit:
         board.kit.guard.safe()  # their limits go

@@ -24,7 +24,7 @@ _LONG = const(8)
 _CR = const(16)  # the last byte was one: a LF behind it is the same key
 _ESC = const(32)
 _CSI = const(64)
-_TOLD = const(128)  # that a line was bad; once is enough in a flood
+_TOLD = const(128)  # that a line was bad; once is enough, and what follows without a pause is, too
 # What the last bytes were: a key for "Enter" behind silence, Ctrl-C behind silence, anything else.
 _ENTER = const(256)
 _CTRL_C = const(512)
@@ -79,6 +79,10 @@ def key(line, byte, flags, prompt, gap_ms):
         if flags & _HIDDEN:
             return flags | _CTRL_C | _BAD | _DONE
         return _clear(line, flags, prompt) | _CTRL_C
+    if quiet:
+        flags &= ~_TOLD
+    elif flags & _TOLD:
+        flags |= _BAD  # noise may look like a line for once
     enter = c == 13 or c == 10
     alone = enter and (quiet or flags & _ENTER)
     after_cr = flags & _CR
@@ -132,8 +136,6 @@ def _end(line, flags):
         if not flags & _TOLD:
             print(why or "That was no text (115200 baud, 8N1, UTF-8?).", "Nothing was done.")
         flags |= _TOLD | _BAD
-    elif line:
-        flags &= ~_TOLD
     return flags | _DONE
 
 

@@ -15,8 +15,9 @@ def halt(board):
     try:
         if board.kit:
             board.kit.guard.safe()
-        if board.link:
-            board.link.close()
+        if board.agent:
+            # The broker would see it a minute later only: the connection stays open.
+            board.link.publish("status", board.will(), True)
     finally:
         micropython.kbd_intr(3)
         machine.WDT(timeout=_BACK_MS)

@@ -84,6 +84,7 @@ def test_a_line_is_bounded_and_one_that_is_longer_does_not_run():
     assert found == [None, "help"] and shown.count(b"x") == 1024
     assert b"A line may have 1024 bytes. Nothing was done." in shown
     assert lines(b"x" * 5000 + b"\x15help\r")[0] == ["help"]
+    assert lines([b"x" * 5000 + b"\r", b"help\r"], FAST)[0] == [None, "help"]
 
 
 def test_noise_runs_nothing_is_not_kept_and_is_told_once():
@@ -92,8 +93,10 @@ def test_noise_runs_nothing_is_not_kept_and_is_told_once():
     assert found == [None] * 300 and shown.count(b"115200") == 1, shown[:200]
     assert lines(b"\x00" + b"turn on pin 5\r", FAST)[0] == [None]
     assert lines(b"turn on\xff\r")[0] == [None]  # no UTF-8
-    # After a line that is one, it is told again.
-    assert lines(noise + b"help\r" + noise, FAST)[1].count(b"115200") == 2
+    # Some of it looks like a line; after a pause a person types one, and noise is told again.
+    assert lines(b"\xff\rhelp\rx\r", FAST)[0] == [None] * 3
+    found, shown, _ = lines([noise, b"help\r", noise], FAST)
+    assert found == [None] * 300 + ["help"] + [None] * 300 and shown.count(b"115200") == 2
 
 
 def stops(keys, gap=FAST):
