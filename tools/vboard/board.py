@@ -195,7 +195,6 @@ class VirtualBoard:
     async def _launch(self) -> None:
         assert self._micropython
         self.hardware.memory[layout.READY] = 0
-        self.hardware.memory[layout.CTRL_C] = 0
         self._chip = await Chip.start(
             self._micropython.command,
             # The stand-ins are C on the chip and live in the heap here: they get their own.
@@ -392,8 +391,7 @@ class VirtualBoard:
         (`micropython.kbd_intr`) to have it as a byte."""
         if not self._chip:
             raise BadOperation("the board is off")
-        data = text.encode() if isinstance(text, str) else text
-        self._chip.write(data, not self.hardware[layout.CTRL_C])
+        self._chip.write(text.encode() if isinstance(text, str) else text)
 
     async def wait_serial(self, text: str, seconds: float = 10.0, since: int = 0) -> str:
         """What was printed from position ``since`` on, once ``text`` is in it. TimeoutError."""

@@ -22,7 +22,6 @@ WDT_FED = 6  # counts feeds, wraps
 REQUEST = 7  # 0, or what the launcher wants done in there: FILL, UNFILL
 RESULT = 8  # of the request: 0 not done, DONE, FAILED
 READY = 9  # signal handlers are in place
-CTRL_C = 10  # it is a byte like others on the serial line, and does not interrupt
 SCHEDULED = 12  # a callback run is in the scheduler's queue
 SIGNAL = 13  # number of the signal the launcher sends
 

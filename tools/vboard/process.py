@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -100,15 +101,24 @@ class Chip:
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
 
-    def write(self, data: bytes, interrupts: bool = True) -> None:
-        """Into the serial line. With ``interrupts`` Ctrl-C does, as in a chip's driver, and goes
-        no further."""
-        if interrupts and b"\x03" in data:
+    def write(self, data: bytes) -> None:
+        """Into the serial line. Ctrl-C interrupts and goes no further, as in a chip's driver,
+        unless the program has asked to have it as a byte."""
+        if b"\x03" in data and self._interrupts():
             data = data.replace(b"\x03", b"")
             self.signal(signal.SIGINT)
         stdin = self._process.stdin
         if data and stdin and not stdin.is_closing():
             stdin.write(data)
+
+    def _interrupts(self) -> bool:
+        """`micropython.kbd_intr(-1)` takes MicroPython's handler of SIGINT away, which would then
+        end it. Where that cannot be seen (no /proc), it is there."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            caught = int(status.split("SigCgt:")[1].split()[0], 16)
+            return bool(caught >> (signal.SIGINT - 1) & 1)
+        return True
 
     async def ended(self) -> int:
         """Wait for the end, and for all it printed. The exit status; -n when signal n ended it."""
