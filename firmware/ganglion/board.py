@@ -57,10 +57,11 @@ class Board:
 
     def note(self, event):
         """For the log. A fault must not come of it."""
+        gc.collect()  # else what of it stays (names) comes to lie high, and parts the heap
         try:
             lazy.load("log").note(self.boot, self.up_s(), event)
         except Exception:
-            gc.collect()
+            pass
         lazy.drop("log")
 
     # ---- for the link, which is there before the agent

@@ -107,6 +107,31 @@ def test_what_is_set_is_listed_with_how_it_went(system: System, board: Board) ->
     line = Line(board)
     for what in ("rules", "schedules", "routines"):
         assert f"no {what}" in line.say(what)
+    board.do("point_set", {"name": "door", "pin": 4, "dir": "in"})
+    board.do("rule_set", {"name": "bell", "read": "door", "is": "on", "for_s": 0.1, **WRITE})
+    assert "door: pin 4, input, off" in line.say("points")
+    shown = line.say("rules")
+    assert 'bell: door on for 0.1 s -> gpio_write {"' in shown and "last" not in shown, shown
+    board.control.call("drive", pin=4, level=1)
+    wait_for("the rule", lambda: "last gpio_write ok (boot 1" in line.say("rules"))
+    assert "fired bell gpio_write ok" in line.say("log")
+    board.do("rule_delete", {"name": "bell"})
+
+    board.do("schedule_set", {"name": "blink", "when": "every 1 s", **WRITE})
+    board.do("schedule_set", {"name": "wake", "when": "0 7 * * *", **WRITE})
+    board.do("schedule_pause", {"name": "blink", "paused": True})
+    wait_for("the time", lambda: "next 20" in line.say("schedules"))
+    shown = line.say("schedules")
+    assert "blink: every 1 s -> gpio_write" in shown and "; paused" in shown, shown
+    assert re.search(r"wake: 0 7 \* \* \* -> gpio_write .*; next 20\d\d-\d\d-\d\dT07:00", shown), shown
+    board.do("schedule_pause", {"name": "blink", "paused": False})
+    wait_for("a run", lambda: re.search(r"blink: .*; last gpio_write ok", line.say("schedules")))
+
+
+def test_routines_are_listed_with_their_phrases(fresh) -> None:
+    system: System = fresh()
+    board = system.board()
+    line = Line(board)
     program = {
         "name": "flash",
         "phrases": ["flash now"],
@@ -114,50 +139,26 @@ def test_what_is_set_is_listed_with_how_it_went(system: System, board: Board) ->
         "finally": [{"call": ["gpio_write", {"pin": 18, "value": 0}]}],
     }
     learn(board, program)
-    board.do("point_set", {"name": "door", "pin": 4, "dir": "in"})
-    board.do("rule_set", {"name": "bell", "read": "door", "is": "on", "for_s": 0.1, **WRITE})
-    board.do("schedule_set", {"name": "blink", "when": "every 1 s", **WRITE})
-    board.do("schedule_set", {"name": "wake", "when": "0 7 * * *", **WRITE})
-    time.sleep(2)
-    assert "door: pin 4, input, off" in line.say("points")
-    shown = line.say("rules")
-    assert 'bell: door on for 0.1 s -> gpio_write {"' in shown and "last" not in shown, shown
-    board.control.call("drive", pin=4, level=1)
-    wait_for("the rule", lambda: "last gpio_write ok (boot 1" in line.say("rules"))
-    shown = line.say("schedules")
-    assert "blink: every 1 s -> gpio_write" in shown and "last gpio_write ok" in shown, shown
-    assert re.search(r"wake: 0 7 \* \* \* -> gpio_write .*; next 20\d\d-\d\d-\d\dT07:00", shown), shown
     assert "flash: idle; say 'flash now'" in line.say("routines")
     line.say("flash now", "(chip)")
     assert "flash: running" in line.say("routines")
-    shown = line.say("log")
-    assert "boot power_on" in shown and "fired bell gpio_write ok" in shown, shown
-    for what in ("schedule", "rule"):
-        for name in ("blink", "wake", "bell"):
-            board.do(f"{what}_delete", {"name": name})
+    board.do("routine_cancel", {"name": "flash"})
+    wait_for("its end", lambda: "flash: idle; " in line.say("routines"))
+    wait_for("its last end", lambda: "last canceled (boot 1" in line.say("routines"))
 
 
-def test_every_table_full_is_listed_in_the_heap_of_a_chip(fresh) -> None:
+def test_long_tables_are_listed_in_the_heap_of_a_chip(fresh) -> None:
     system: System = fresh()
     board = system.board()
     rule = {"read": 4, "is": "on", "for_s": 9, **WRITE}
-    # One after the other, each from a fresh start: what filling itself takes is not the console's.
-    for what, count, args in (
-        ("rule_set", 32, lambda n: {"name": f"door {n}", **rule}),
-        ("schedule_set", 32, lambda n: {"name": f"wake {n}", "when": f"{n} 3 * * *", **WRITE}),
-        ("point_set", 64, lambda n: {"name": f"lamp {n} upstairs", "pin": (5, 13, 14)[n % 3]}),
-    ):
-        for n in range(count):
-            receipt = board.do(what, args(n))
-            assert "err" not in receipt, receipt
-        boot = newest_boot(system)
-        board.control.call("reset")
-        board.online(after=boot)
+    for n in range(64):
+        board.do("point_set", {"name": f"lamp {n} upstairs", "pin": (5, 13, 14)[n % 3]})
+    for n in range(32):
+        board.do("rule_set", {"name": f"door {n}", **rule})
     started = boots(board)
     line = Line(board)
     for what, name, count in (
         ("points", "lamp {} upstairs: pin", 64),
-        ("schedules", "wake {}: ", 32),
         ("rules", "door {}: pin 4 on", 32),
     ):
         shown = line.say(what, seconds=30)
