@@ -74,10 +74,11 @@ FIRMWARE = {
     "log": set(),
     "halt": set(),
     "edit": set(),
-    "command": {"lazy"},
+    "command": {"command_help", "lazy"},
+    "command_help": set(),
     "command_lists": {"clock", "lazy", "log", "tz"},
     "command_reset": set(),
-    "command_status": {"", "clock", "command_wifi", "lazy", "log"},
+    "command_status": {"", "clock", "lazy", "log"},
     "command_wifi": set(),
     "console": {"command", "edit", "lazy"},
     "start": {

@@ -10,17 +10,6 @@ import asyncio
 from . import lazy
 
 _ANSWER_S = 60
-_HELP = """\
-Say what you want: turn on pin 5. Or one of these:
-  status            how it is: memory, Wi-Fi, broker, time
-  points            names of pins, and levels
-  rules, schedules, routines
-                    what is set: when, and how it went last
-  log               the last events and faults
-  wifi              the network; 'wifi <name>' sets another
-  reboot            starts again
-  safe off          ends safe mode
-  factory reset     forgets what was set up; 'factory reset all' its identity, too"""
 _LISTS = ("points", "rules", "schedules", "routines")
 
 
@@ -37,12 +26,13 @@ async def command(board, text, ask, show):
     if not words:
         pass
     elif words in ("help", "?"):
-        print(_HELP)
-    elif words == "status" or words == "log":
+        print(lazy.load("command_help").TEXT)
+        lazy.drop("command_help")
+    elif words in ("status", "log", "wifi"):
         await _print("status", lambda module: getattr(module, words)(board))
     elif words in _LISTS:
         await _print("lists", lambda module: module.lines(board, words))
-    elif words == "wifi" or words.startswith("wifi "):
+    elif words.startswith("wifi "):
         await _run("wifi", board, text[5:].strip(), answer)
     elif words == "factory reset" or words == "factory reset all":
         await _run("reset", board, words.endswith(" all"), answer)

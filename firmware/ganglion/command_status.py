@@ -1,4 +1,4 @@
-"""Console: `status` and `log`."""
+"""Console: `status`, `wifi` and `log`."""
 
 import gc
 
@@ -28,8 +28,8 @@ def status(board):
         health["heap"],
         health["flash"] // 1024,
     )
-    yield lazy.load("command_wifi").state(network.WLAN(network.STA_IF), config)
-    lazy.drop("command_wifi")
+    lazy.drop("log")
+    yield _network(config)
     link = board.link
     if link:
         yield "link %s" % (
@@ -52,6 +52,23 @@ def status(board):
             store.count("e:"),
         )
     gc.collect()
+
+
+def wifi(board):
+    yield _network(board.config or {})
+    if board.link and not board.link.connected:
+        yield "link " + board.link.problem
+
+
+def _network(config):
+    """One line: the network that is set, and what has become of it."""
+    wlan = network.WLAN(network.STA_IF)
+    ssid = (config.get("wifi") or {}).get("ssid")
+    if not ssid:
+        return "Wi-Fi: no network is set; 'wifi <name>' sets one"
+    if not wlan.isconnected():
+        return "Wi-Fi %s: not connected" % ssid
+    return "Wi-Fi %s: connected, %s, %s dBm" % (ssid, wlan.ifconfig()[0], wlan.status("rssi"))
 
 
 def log(board):

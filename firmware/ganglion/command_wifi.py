@@ -1,30 +1,13 @@
-"""Console: `wifi` shows the network, `wifi <name>` sets another. A password is never shown."""
+"""Console: `wifi <name>` sets another network. A password is never shown."""
 
 import json
 import os
 
-import network
-
 _CONFIG = "/config.json"
-
-
-def state(wlan, config):
-    """One line: the network that is set, and what has become of it."""
-    ssid = (config.get("wifi") or {}).get("ssid")
-    if not ssid:
-        return "Wi-Fi: no network is set; 'wifi <name>' sets one"
-    if not wlan.isconnected():
-        return "Wi-Fi %s: not connected" % ssid
-    return "Wi-Fi %s: connected, %s, %s dBm" % (ssid, wlan.ifconfig()[0], wlan.status("rssi"))
 
 
 async def run(board, ssid, answer):
     """`answer(prompt, hidden)` is what is typed, None when nobody does."""
-    if not ssid:
-        print(state(network.WLAN(network.STA_IF), board.config or {}))
-        if board.link and not board.link.connected:
-            print("link " + board.link.problem)
-        return
     if len(ssid.encode()) > 32:
         print("The name of a network has 32 bytes at most; nothing was changed.")
         return

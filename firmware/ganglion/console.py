@@ -62,8 +62,11 @@ async def run(board):
             text = await ask("> ")
             if text:
                 await lazy.load("command").command(board, text.strip(), ask, show)
+        except MemoryError:
+            gc.collect()
+            print("\nThere is no memory for that now; try again.")
+            await asyncio.sleep(1)
         except Exception as e:
             sys.print_exception(e)
-            gc.collect()
             await asyncio.sleep(1)
         lazy.drop("command")

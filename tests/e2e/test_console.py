@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import struct
@@ -123,7 +122,9 @@ def test_what_is_set_is_listed_with_how_it_went(system: System, board: Board) ->
     wait_for("the time", lambda: "next 20" in line.say("schedules"))
     shown = line.say("schedules")
     assert "blink: every 1 s -> gpio_write" in shown and "; paused" in shown, shown
-    assert re.search(r"wake: 0 7 \* \* \* -> gpio_write .*; next 20\d\d-\d\d-\d\dT07:00", shown), shown
+    assert re.search(r"wake: 0 7 \* \* \* -> gpio_write .*; next 20\d\d-\d\d-\d\dT07:00", shown), (
+        shown
+    )
     board.do("schedule_pause", {"name": "blink", "paused": False})
     wait_for("a run", lambda: re.search(r"blink: .*; last gpio_write ok", line.say("schedules")))
 
@@ -381,4 +382,3 @@ def test_reboot(system: System, board: Board) -> None:
     # It said goodbye: nobody was told that it is lost.
     lost: list[Any] = [s for s in system.tap.of("status") if not s["online"]]
     assert not lost, json.dumps(lost)
-    assert os.path.exists(board.folder)
