@@ -7,6 +7,9 @@ import sys
 
 def load(name):
     """The module `ganglion.<name>`."""
+    # What an import leaves for good (names, for one) goes into the holes of what was garbage, and
+    # not behind it: a heap that is nearly full must stay in one piece.
+    gc.collect()
     there = list(sys.modules)
     try:
         return __import__("ganglion." + name, None, None, (name,))

@@ -10,8 +10,8 @@ from .tools import ToolError
 
 _MAX_FACTS = const(64)
 PREFIX = "m:"
-# What one listing may hold, so that its reply fits a message.
-_LIST_BYTES = const(1024)
+# What one listing may hold, so that it fits a message, and a heap with every table full.
+_LIST_BYTES = const(800)
 
 SPECS = (
     (
@@ -22,7 +22,7 @@ SPECS = (
         "I will remember: {value}",
     ),
     ("memory_get", "Recall the fact under a key.", "key:str32", False, "{value}"),
-    ("memory_list", "List all remembered facts.", "", False, "{facts}"),
+    ("memory_list", "List remembered facts.", "after?:str32", False, "{facts}"),
     ("memory_delete", "Forget the fact under a key.", "key:str32", True, "I forgot {key}"),
 )
 
@@ -30,7 +30,7 @@ SPECS = (
 def call(kit, name, args):
     store = kit.store
     if name == "memory_list":
-        return _list(store)
+        return _list(store, args.get("after", ""))
     key = args["key"]
     if name == "memory_set":
         old = store.get(PREFIX + key)
@@ -55,23 +55,26 @@ def _told(key, value):
     return {"key": key, "value": value}
 
 
-def _list(store):
+def _list(store, after):
     facts = {}
     size = 0
     left = 0
     for key in store.keys(PREFIX):
+        if key <= after:
+            continue
         value = _told(key, store.get(PREFIX + key))["value"]
         size += len(key) + len(value) + 8
         if size > _LIST_BYTES:
             left += 1
         else:
             facts[key] = value
+            last = key
     receipt = {"facts": facts}
     if left:
         receipt["more"] = left
     if facts:
         say = "; ".join([facts[key] for key in sorted(facts)])
-        receipt["say"] = say + ("; and %d more" % left if left else "")
+        receipt["say"] = say + ("; and %d more, after %s" % (left, last) if left else "")
     else:
         receipt["say"] = "I remember nothing yet"
     return receipt

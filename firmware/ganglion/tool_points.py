@@ -6,8 +6,8 @@ from . import lazy
 from .points import MAX_POINTS
 from .tools import ToolError
 
-# What one listing may hold, so that its reply fits a message.
-_LIST_BYTES = const(1200)
+# What one listing may hold, so that it fits a message, and a heap with every table full.
+_LIST_BYTES = const(700)
 _MAX_GROUPS = const(16)
 
 SPECS = (
@@ -20,7 +20,7 @@ SPECS = (
         True,
         "pin {pin} is now called {name}",
     ),
-    ("point_list", "List named pins, all or those of a group.", "group?:str24", False, ""),
+    ("point_list", "List named pins, or those of a group.", "group?:str24 after?:str24", False, ""),
     ("point_delete", "Forget the name of a pin.", "name:str24", True, "I forgot {name}"),
 )
 
@@ -38,7 +38,7 @@ def call(kit, tool, args):
 
 def _call(points, guard, tool, args, groups):
     if tool == "point_list":
-        return _list(points, groups.word(args.get("group", "")), groups)
+        return _list(points, groups.word(args.get("group", "")), args.get("after", ""), groups)
     name = _tidy(args["name"])
     if not name:
         raise ToolError("bad_args", "the name is empty")
@@ -104,11 +104,15 @@ def _group(points, name, text, groups):
     return group
 
 
-def _list(points, group, groups):
+def _list(points, group, after, groups):
     shown = {}
+    said = []
     size = left = 0
-    for name, value in points.items():
-        more = value[2] if len(value) > 2 else {}
+    for name in points.names():
+        if name <= after:
+            continue
+        gpio, output = points.get(name)[:2]
+        more = points.more(name)
         if group and more.get("group") != group:
             continue
         size += len(name) + 32
@@ -117,20 +121,18 @@ def _list(points, group, groups):
         if size > _LIST_BYTES:
             left += 1
             continue
-        entry = {"pin": value[0], "dir": "out" if value[1] else "in"}
-        entry.update(more)
-        shown[name] = entry
+        more["pin"] = gpio
+        more["dir"] = "out" if output else "in"
+        shown[name] = more
+        kept = " in " + more["group"] if "group" in more else ""
+        said.append("%s is pin %d%s" % (name, gpio, kept))
+        last = name
     receipt = {"points": shown}
     if left:
         receipt["more"] = left
+        said.append("and %d more, after %s" % (left, last))
     if shown:
-        say = ", ".join(
-            [
-                "%s is pin %d%s" % (n, shown[n]["pin"], " in " + e["group"] if "group" in e else "")
-                for n, e in sorted(shown.items())
-            ]
-        )
-        receipt["say"] = say + (", and %d more" % left if left else "")
+        receipt["say"] = ", ".join(said)
     else:
         say = "no points are named" + (" in %s" % group if group else " yet")
         there = groups.names(points)

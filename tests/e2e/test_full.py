@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.rig import Board, System
 
+HEAP: list = []
 PINS = (5, 13, 14, 15, 16, 17, 18, 19)
 ACT = {"tool": "gpio_write", "args": {"pin": "lamp 1 upstairs", "value": 1}}
 WHENS = ("30 3 * * mon-fri", "sunset -30 min", "every 30 min", "every 2 h from 06:00")
@@ -16,8 +17,9 @@ PROGRAM = {
 
 
 def well(board: Board, tool: str, /, **args: Any) -> dict[str, Any]:
+    HEAP.append((tool, board.do("get_health", {}).get("heap")))
     receipt = board.do(tool, args)
-    assert "err" not in receipt, (tool, args, receipt, board.process.text()[-2000:])
+    assert "err" not in receipt, (HEAP[-14:], HEAP[::40], tool, receipt)
     return receipt
 
 
