@@ -613,7 +613,7 @@ async def _soak(folder: Path, days: int, seed: int) -> Outcome:
         if anchor not in text:
             raise Problem(f"{path} has no {anchor!r}: _PROBES of {Path(__file__).name} is stale")
         (firmware / "ganglion" / path).write_text(text.replace(anchor, anchor + method, 1))
-    begins = int(_CHANGE.timestamp()) - days * 43200 - 43200
+    begins = int(_CHANGE.timestamp()) - days * 43200
     world = World(folder, seed, begins, days)
     async with contextlib.AsyncExitStack() as stack:
         await world.start(stack, firmware)
