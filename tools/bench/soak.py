@@ -154,7 +154,8 @@ class Told:
         lines = (self.rest + data.decode(errors="replace")).split("\n")
         self.rest = lines.pop()
         for line in lines:
-            if found := re.fullmatch(r"@(\w+) (\d+) ?(.*)", line.rstrip("\r")):
+            # The prompt may stand before it.
+            if found := re.fullmatch(r"[^@]*@(\w+) (\d+) ?(.*)", line.rstrip("\r")):
                 self._line(found[1], int(found[2]) / 1000, found[3])
             elif "Traceback" in line or "Error" in line:
                 self.faults.append(line)
@@ -637,10 +638,25 @@ _PROBES = {
     "agent.py": (
         "class Agent:\n",
         """    def under_way(self):
-        return bool(self._waiting or self._open or self._sending)
+        waits = self._waiting or self.asker.under_way() or self.presence.under_way()
+        return bool(waits)
 
     def asked_time(self):
-        return self._time_id
+        return self.presence.time_id
+
+""",
+    ),
+    "asker.py": (
+        "class Asker:\n",
+        """    def under_way(self):
+        return self._open or self.questions
+
+""",
+    ),
+    "presence.py": (
+        "class Presence:\n",
+        """    def under_way(self):
+        return self._sending
 
 """,
     ),
@@ -649,13 +665,13 @@ _PROBES = {
         """    def soonest_ms(self, world_ms):
         ms = 1 << 29
         now = clock.now()
-        for i in range(0, len(self._table), _ROW_BYTES):
-            _, due, _, flags = struct.unpack_from(_ROW, self._table, i)
+        for i in range(0, len(self.table), _ROW_BYTES):
+            _, due, _, flags = struct.unpack_from(_ROW, self.table, i)
             if due == _NEVER:
                 continue
             if flags & _BY_UPTIME:
                 past = time.ticks_diff(time.ticks_ms(), self._ticks)
-                ms = min(ms, (due - self._uptime_s) * 1000 - past)
+                ms = min(ms, (due - self.up) * 1000 - past)
             elif now is not None:
                 ms = min(ms, (due - now) * 1000 - world_ms % 1000)
         return 1 if self._stale else max(ms, 1)
