@@ -3,7 +3,8 @@
 `-O3` leaves asserts and line numbers out: those of what is always in the heap are 2 KB of 96. A
 trace then names modules and functions, by their short names; ``python -m tools.build agent _aP``
 says what `_aP` is in agent.py. It says `agent` for `ganglion/agent.py`: that name is there anyway,
-and each name costs. Bytecode only, no native code: one build runs on
+and each name costs. That is why the package `ganglion` is `g` on a chip, too: MicroPython keeps
+the full name and the path of every module that it has ever loaded. Bytecode only, no native code: one build runs on
 every chip and on the virtual board.
 """
 
@@ -15,6 +16,7 @@ import fcntl
 import hashlib
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -30,6 +32,8 @@ from tools.specs import messages, read, undescribed
 # MicroPython starts these by name, and as source only.
 _AS_SOURCE = ("main.py", "boot.py")
 _OPTIONS = ("-O3",)
+_PACKAGE = "ganglion"
+_SHORT = "g"
 # A build made in another way is not up to date.
 _RECIPE = " ".join(
     (
@@ -39,6 +43,7 @@ _RECIPE = " ".join(
         "mangled",
         "stems",
         "undescribed",
+        "short",
     )
 )
 
@@ -101,6 +106,8 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
         relative = path.relative_to(source)
         if not path.is_file() or any(p.startswith((".", "__pycache__")) for p in relative.parts):
             continue
+        if relative.parts[0] == _PACKAGE:
+            relative = Path(_SHORT, *relative.parts[1:])
         compiled = path.suffix == ".py" and relative.as_posix() not in _AS_SOURCE
         target = relative.with_suffix(".mpy") if compiled else relative
         data = path.read_bytes()
@@ -110,12 +117,14 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
         if entry is None or entry.source != digest or not _matches(out, entry):
             if compiled:
                 data = compile_mpy(path, relative.stem, keep)
+            elif path.suffix == ".py":
+                data = _shortened(data.decode()).encode()
             _write(out, data)
             entry = Entry(_sha256(data), len(data), digest)
         after[target.as_posix()] = entry
-    if (source / "ganglion" / "tools.py").exists():
+    if (source / _PACKAGE / "tools.py").exists():
         for n, message in enumerate(_tool_messages(source), 1):
-            name = f"ganglion/tools-{n}.json"
+            name = f"{_SHORT}/tools-{n}.json"
             entry = Entry(_sha256(message), len(message), _sha256(message))
             if not _matches(root / name, entry):
                 _write(root / name, message)
@@ -131,6 +140,12 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
         elif relative.as_posix() not in after and relative.as_posix() != "manifest.json":
             path.unlink()
     return Build(root, after)
+
+
+def _shortened(text: str) -> str:
+    """A source with the package's short name, where it is the package that is named."""
+    text = re.sub(r"^(\s*)(from|import) ganglion\b", rf"\1\2 {_SHORT}", text, flags=re.M)
+    return re.sub(r'"(/?)ganglion([./]|")', rf'"\1{_SHORT}\2', text)
 
 
 def _tool_messages(source: Path) -> list[bytes]:
@@ -171,7 +186,7 @@ def compile_mpy(path: Path, name: str, keep: Iterable[str] | None = ()) -> bytes
     """
     text = path.read_bytes()
     with contextlib.suppress(SyntaxError):  # the compiler below says it
-        source = text.decode()
+        source = _shortened(text.decode())
         if path.name.startswith("tool_"):
             source = undescribed(source)
         text = mangle(source, keep).encode()
@@ -201,7 +216,7 @@ def main(arguments: list[str]) -> int:
     """Build and say what it comes to; or, given a module of the firmware, what its short names
     stand for, all or those that are given, too."""
     if arguments:
-        path = FIRMWARE / "ganglion" / f"{arguments[0]}.py"
+        path = FIRMWARE / _PACKAGE / f"{arguments[0]}.py"
         if not path.exists():
             print(f"ganglion: the firmware has no {path.name}", file=sys.stderr)
             return 2

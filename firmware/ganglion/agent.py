@@ -103,10 +103,19 @@ class Agent:
         tool = msg["tool"]
         args = msg["args"]
         receipt = self._call(tool, args)[2]
-        payload = ['{"id":"%s","receipt":' % msg["id"], dumps(receipt), "}"]
-        self.inbox.finish(msg["id"], "done", payload)
-        self.link.publish("done", payload)
+        try:
+            self._done(msg["id"], dumps(receipt))
+        except MemoryError as e:
+            self._fault(e)
+            receipt = e = None
+            gc.collect()
+            self._done(msg["id"], '{"err":"internal","msg":"it ran; no memory to tell of it"}')
         self.presence.points_changed()
+
+    def _done(self, cid, receipt):
+        payload = ['{"id":"%s","receipt":' % cid, receipt, "}"]
+        self.link.publish("done", payload)
+        self.inbox.finish(cid, "done", payload)
 
     # ---- turns
 

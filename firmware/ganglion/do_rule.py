@@ -14,9 +14,9 @@ def call(kit, tool, args):
         finally:
             lazy.drop("rule_form")
         record = store.get(_PREFIX + name)
-        return _told(kit, name, {"name": name, "rule": record, "say": _said(name, record)})
+        return _tell("told", kit, name, {"name": name, "rule": record}, record)
     if tool == "rule_list":
-        return _list(store, args.get("after", ""))
+        return _tell("listed", store, args.get("after", ""))
     name = args["name"].lower()
     record = store.get(_PREFIX + name)
     if record is None:
@@ -30,60 +30,12 @@ def call(kit, tool, args):
     kit.engine("rules").changed(name)
     state = "paused" if args["paused"] else "on"
     receipt = {"name": name, "state": state, "say": "the rule %s is %s" % (name, state)}
-    return receipt if args["paused"] else _told(kit, name, receipt)
+    return receipt if args["paused"] else _tell("told", kit, name, receipt)
 
 
-def _told(kit, name, receipt):
+def _tell(what, *args):
+    """`rule_told.<what>`; what was needed to set one is gone by then."""
     try:
-        return lazy.load("wording").warned(kit, _PREFIX + name, receipt)
+        return getattr(lazy.load("rule_told"), what)(*args)
     finally:
-        lazy.drop("wording")
-
-
-def _said(name, record):
-    if "event" in record:
-        what = "event " + record["event"]
-    else:
-        what = record["read"] if "read" in record else record["sensor"][0]
-    if isinstance(what, int):
-        what = "pin %d" % what
-    kind = record["is"]
-    if kind in ("arrives", "changes", "equals"):
-        condition = kind
-    elif kind == "silent":
-        condition = "is silent for %s s" % record["value"]
-    else:
-        condition = "is " + kind
-    if "text" in record:
-        condition += " '%s'" % record["text"]
-    elif kind not in ("on", "off", "changes", "arrives", "silent"):
-        condition += " %s" % record.get("value", 0)
-    if kind == "between":
-        condition += " and %s" % record["to"]
-    if "for" in record:
-        condition += " for %s s" % record["for"]
-    try:
-        does = lazy.load("wording").words(record["do"])
-    finally:
-        lazy.drop("wording")
-    return "%s: when %s %s, I %s" % (name, what, condition, does)
-
-
-def _list(store, after):
-    rows = []
-    said = []
-
-    def add(name):
-        record = store.get(_PREFIX + name)
-        rows.append([name, record["is"], record["do"][0], "paused" if record["off"] else "on"])
-        said.append(_said(name, record) + (" (paused)" if record["off"] else ""))
-
-    receipt = {"rules": rows}
-    try:
-        lazy.load("wording").page(store, _PREFIX, after, receipt, add)
-    finally:
-        lazy.drop("wording")
-    if "say" in receipt:
-        said.append(receipt["say"])
-    receipt["say"] = "; ".join(said) or "There are no rules"
-    return receipt
+        lazy.drop("rule_told")

@@ -13,8 +13,8 @@ import struct
 from micropython import const
 
 MAX_SOURCES = 64
-_MAX_RESULTS = const(8)
-_MAX_RESULT_BYTES = const(1536)
+_MAX_RESULTS = const(4)
+_MAX_RESULT_BYTES = const(1280)
 _MAX_AHEAD_S = const(300)
 
 # CRC-32 of the source, last expiry, highest n, window: bit i stands for n - i. Two sources alike

@@ -18,7 +18,7 @@ def load(name):
         # heap so much smaller.
         for name in list(sys.modules):
             if name not in there and name.startswith("ganglion."):
-                drop(name[9:])
+                drop(name.split(".")[1])
         gc.collect()
         raise
 

@@ -1,8 +1,12 @@
 """GPIO: write and read levels. Receipts hold the level of the pad, read back."""
 
+from micropython import const
+
 from . import lazy
 from .guard import Refused
-from .tools import ToolError
+from .tools import ToolError, show
+
+_MAX_TOLD = const(24)  # so that all of it finds room in a message, and in a full heap
 
 SPECS = (
     (
@@ -74,15 +78,21 @@ def mismatch(gpio, point, value, level):
 
 def _read_all(kit):
     levels = {}
-    seen = 0
+    seen = more = 0
     for name in kit.points.names():
         gpio = kit.points.get(name)[0]
         seen |= 1 << gpio
-        _read(kit, gpio, name, levels)
+        if len(levels) < _MAX_TOLD:
+            _read(kit, gpio, name, levels)
+        else:
+            more += 1
     for gpio in kit.guard.in_use():
         if not seen >> gpio & 1:
             _read(kit, gpio, "pin %d" % gpio, levels)
     receipt = {"levels": levels}
+    if more:
+        receipt["more"] = more
+        receipt["say"] = "%s; and %d more points" % (show("levels", levels), more)
     if not levels:
         receipt["say"] = "no points are named and no pin is in use yet"
     return receipt

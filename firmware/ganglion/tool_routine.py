@@ -1,4 +1,4 @@
-"""Routines: run, stop, list, forget (docs/routines.md). tool_teach.py makes them."""
+"""Routines: run, stop, list, forget (docs/routines.md). do_teach.py makes them."""
 
 from . import lazy
 from .tools import ToolError

@@ -105,7 +105,7 @@ def test_results_are_bounded():
     for n in range(20):
         box.admit(cmd("id%d" % n), NOW)
         box.finish("id%d" % n, "done", "x" * 1000)
-    assert box._result_bytes <= 1536
+    assert box._result_bytes <= 1280
     assert box.admit(cmd("id19"), NOW)[0] == REPEAT
     assert box.admit(cmd("id0"), NOW)[0] == "duplicate"
 
