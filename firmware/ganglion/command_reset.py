@@ -26,7 +26,7 @@ async def run(board, everything, answer):
         return
     if board.link:
         if everything:
-            board.link.publish("status", board.will(), True)
+            board.link.publish("status", board.agent.will(), True)
         board.link.close()
     if board.kit:
         board.kit.guard.safe()  # their limits go

@@ -17,7 +17,7 @@ def halt(board):
             board.kit.guard.safe()
         if board.agent:
             # The broker would see it a minute later only: the connection stays open.
-            board.link.publish("status", board.will(), True)
+            board.link.publish("status", board.agent.will(), True)
     finally:
         micropython.kbd_intr(3)
         machine.WDT(timeout=_BACK_MS)
