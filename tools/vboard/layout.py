@@ -35,6 +35,7 @@ BYTES_LEFT = 28  # u32: argument of FILL
 STANDIN_BYTES = 32  # u32: heap held by what is C on a chip
 STANDIN_HEAP = 12288  # bytes added to the heap for it
 NAMES_BYTES = 4480  # of these, for the table of names (standins/_boot.py)
+STANDIN_NAMES = 190  # in that table for it
 CLOCK = 40  # i64: the chip's clock less the host's, seconds
 PORTS = 48  # 4 x u16: where the launcher listens for the board's connections
 UNIQUE_ID = 56  # 6 bytes
