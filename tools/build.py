@@ -4,8 +4,8 @@
 trace then names modules and functions, by their short names; ``python -m tools.build agent _aP``
 says what `_aP` is in agent.py. It says `agent` for `ganglion/agent.py`: that name is there anyway,
 and each name costs. That is why the package `ganglion` is `g` on a chip, too: MicroPython keeps
-the full name and the path of every module that it has ever loaded. Bytecode only, no native code: one build runs on
-every chip and on the virtual board.
+the full name and the path of every module that it has ever loaded. Bytecode only, no native code:
+one build runs on every chip and on the virtual board.
 """
 
 from __future__ import annotations
