@@ -41,6 +41,20 @@ def test_a_trace_names_module_and_function_and_asserts_are_gone(source, tmp_path
     assert 'File "a"' in said and "in _a\n" in said and "NameError" in said
 
 
+def test_the_package_has_a_short_name_on_a_chip(source, tmp_path):
+    (source / "ganglion").mkdir()
+    (source / "ganglion/__init__.py").write_text("")
+    (source / "ganglion/a.py").write_text('from . import b\nsaid = "ganglion: " + b.where\n')
+    (source / "ganglion/b.py").write_text('where = __import__("ganglion.c").c.path\n')
+    (source / "ganglion/c.py").write_text('path = "/ganglion/c"\n')
+    (source / "main.py").write_text("from ganglion import a\nprint(a.said)\n")
+    build = build_firmware(source, tmp_path / "out")
+    assert "g/a.mpy" in build.files and "ganglion/a.mpy" not in build.files
+    command = [*runtime.micropython().command, "-c", "import main"]
+    done = subprocess.run(command, cwd=build.root, capture_output=True, text=True)
+    assert done.stdout.strip() == "ganglion: /g/c", done.stderr
+
+
 def test_what_a_short_name_of_a_trace_is():
     command = [sys.executable, "-m", "tools.build", "agent"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
