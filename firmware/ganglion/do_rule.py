@@ -37,5 +37,10 @@ def _tell(what, *args):
     """`rule_told.<what>`; what was needed to set one is gone by then."""
     try:
         return getattr(lazy.load("rule_told"), what)(*args)
+    except MemoryError:
+        if what != "told":
+            raise
+        # It is kept: to say that it failed would be wrong.
+        return {"name": args[1], "say": "%s is set; there is no memory to tell more" % args[1]}
     finally:
         lazy.drop("rule_told")

@@ -248,3 +248,22 @@ def test_what_finds_no_memory_is_set_and_planned_later():
     # It is kept, so the receipt does not say that it failed.
     assert "err" not in receipt and "do not know yet" in say, (receipt, say)
     assert w.run(180) == [60, 120]
+
+
+def test_what_is_kept_is_not_said_to_have_failed():
+    from ganglion import lazy
+
+    s = World()
+    load = lazy.load
+
+    def scarce(name):
+        if name == "schedule_told":
+            raise MemoryError("no room")
+        return load(name)
+
+    lazy.load = scarce
+    try:
+        receipt = s.set("every 10 s")
+    finally:
+        lazy.load = load
+    assert receipt == {"name": "a"} and s.run(12) == [10], receipt
