@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ganglion-setup
+# Most of a test is waiting for a board; one file's tests stay together. WORKERS= runs one by one.
+WORKERS ?= --numprocesses 2 --dist loadfile
 
 .PHONY: help setup ready demo test test-slow lint bench clean
 
@@ -30,10 +32,10 @@ demo: ready  ## chat with a virtual board (SAY="a; b" runs sentences, JSON=1 pri
 	@SAY='$(subst ','\'',$(SAY))' JSON='$(JSON)' $(BIN)/ganglion demo
 
 test: ready  ## every test at its everyday size
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 test-slow: ready  ## the same, with the slow parts at full size
-	@GANGLION_FULL=1 $(BIN)/python -m pytest -m 'slow or not slow' $(ARGS)
+	@GANGLION_FULL=1 $(BIN)/python -m pytest -m 'slow or not slow' $(WORKERS) $(ARGS)
 
 lint: ready  ## ruff and mypy --strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

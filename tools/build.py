@@ -106,8 +106,7 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
         relative = path.relative_to(source)
         if not path.is_file() or any(p.startswith((".", "__pycache__")) for p in relative.parts):
             continue
-        if relative.parts[0] == _PACKAGE:
-            relative = Path(_SHORT, *relative.parts[1:])
+        relative = Path(*(_SHORT if part == _PACKAGE else part for part in relative.parts))
         compiled = path.suffix == ".py" and relative.as_posix() not in _AS_SOURCE
         target = relative.with_suffix(".mpy") if compiled else relative
         data = path.read_bytes()

@@ -12,7 +12,7 @@ _STANDIN_BYTES = const(32)
 # long). What the stand-ins leave of them is taken, so that the firmware has the chip's heap; but
 # for the last 4 KB, which are for MicroPython's table of names: it doubles as it grows, and the
 # stand-ins' 190 names, in ROM on a chip, make it double once more, by 640 entries of 7 bytes.
-_STANDIN_HEAP = const(12288)
+_STANDIN_HEAP = const(15360)
 _NAMES_BYTES = const(4480)
 
 
@@ -26,6 +26,9 @@ def go(g, before):
     # Built in on a chip, so there before main.py is.
     for name in ("machine", "network", "socket", "time"):
         __import__(name)
+    if not _hw.mem[_LEAPS]:  # else what knows the time comes behind _leap
+        for name in ("_flash", "_system", "_timer", "_analog"):
+            __import__(name)
     gc.collect()
     taken = gc.mem_alloc() - before
     _hw.set_u32(_STANDIN_BYTES, taken)
