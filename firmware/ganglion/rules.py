@@ -37,6 +37,7 @@ _BELOW = const(4)
 _BETWEEN = const(5)
 _SILENT = const(6)
 _ARRIVES = const(7)
+_CHANGED = const(255)
 
 # As rows.py makes it: CRC-32 of the name, GPIO or what is below, condition, value, to, hysteresis,
 # last reading; milliseconds of `for`; ticks since when it holds (or of the last reading); ticks of
@@ -102,7 +103,8 @@ class Rules:
         """The rule `name` has changed."""
         for i in range(0, len(self._table), _ROW_BYTES):
             if struct.unpack_from(">I", self._table, i)[0] == _hash(name):
-                self._table[i + _AT_KIND] = 0xFF  # its past is that of another rule
+                # Its past is that of another rule; until the table is made, it is none.
+                self._table[i + _AT_KIND] = _CHANGED
         self._stale = True
 
     async def loop(self):
@@ -188,6 +190,8 @@ class Rules:
         """Look at the rule of row `i`. `reading` is what an event has just said."""
         row = struct.unpack_from(_ROW, self._table, i)
         gpio, kind, value, to, hyst, last, for_ms, since, ran_ms, flags = row[1:]
+        if kind == _CHANGED:
+            return
         if flags & _RAN and time.ticks_diff(now, ran_ms) > _COOL_MAX_MS:
             flags &= ~_RAN  # before the ticks wrap
             self._table[i + _ROW_BYTES - 1] = flags

@@ -59,8 +59,9 @@ class Schedules:
         """The schedule `name`, or else the zone or the place, has changed: plan anew."""
         for i in range(0, len(self.table), _ROW_BYTES):
             if name is not None and struct.unpack_from(">I", self.table, i)[0] == _hash(name):
-                # Its count of seconds and its last run are those of another schedule.
-                self.table[i + 4 : i + _ROW_BYTES] = bytes(_ROW_BYTES - 4)
+                # Its count of seconds and its last run are those of another schedule, and until
+                # it is planned, which may have to wait for memory, it is not due.
+                struct.pack_into(">IIB", self.table, i + 4, _NEVER, 0, 0)
         self._stale = True
 
     def due(self, name):

@@ -447,3 +447,32 @@ def test_what_is_refused_says_why():
     for n in range(32):
         w.set(name="n%d" % n, read=4, **{"is": "on"})
     assert "32" in w.refused(name="one more", read=4, **{"is": "on"})
+
+
+def test_no_memory_for_the_table_runs_nothing_that_is_not_so():
+    from ganglion import lazy
+
+    w = World()
+    w.pads[4] = 0
+    w.set(read=4, **{"is": "on"})
+    w.set(name="stays", read=13, **{"is": "on"})
+    assert w.run(1) == []
+    load = lazy.load
+
+    def scarce(name):
+        if name == "rows":
+            raise MemoryError("no room")
+        return load(name)
+
+    lazy.load = scarce
+    try:
+        w.do("rule_pause", name="a", paused=True)
+        assert w.run(3) == []
+        w.pads[4] = 1
+        assert w.run(3) == []
+        w.pads[13] = 1  # the other one goes on
+        assert len(w.run(3)) == 1
+    finally:
+        lazy.load = load
+    w.do("rule_pause", name="a", paused=False)
+    assert len(w.run(3)) == 1

@@ -267,3 +267,29 @@ def test_what_is_kept_is_not_said_to_have_failed():
     finally:
         lazy.load = load
     assert receipt == {"name": "a"} and len(s.run(12)) == 1, receipt
+
+
+def test_no_memory_to_plan_runs_nothing_that_is_not_due():
+    from ganglion import lazy
+
+    w = World()
+    w.set("every 10 s", "stays")
+    w.set("every 10 s", "changes")
+    assert w.run(10) == [10, 10]
+    load = lazy.load
+
+    def scarce(name):
+        if name == "plan":
+            raise MemoryError("no room")
+        return load(name)
+
+    lazy.load = scarce
+    try:
+        w.do("schedule_pause", name="changes", paused=True)
+        assert w.run(15) == [20]  # what was planned goes on; what is paused does not run
+        assert w.kinds().count("error") == 1, w.events
+    finally:
+        lazy.load = load
+    assert w.run(10) == [30]
+    w.do("schedule_pause", name="changes", paused=False)
+    assert len(w.run(11)) == 2
