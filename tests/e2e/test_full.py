@@ -72,6 +72,12 @@ def test_with_every_table_full_all_goes_on(fresh) -> None:
     system: System = fresh()
     board = system.board()
     fill(board)
+    # As bench measures it: after a start. One that has used everything since its own keeps the
+    # names of all of it (docs/agent.md, The heap), and may then refuse to set one more thing.
+    boot = board.boot
+    board.control.call("power", on=False)
+    board.control.call("power", on=True)
+    board.online(after=boot)
     for tool, args in (
         ("point_set", {"name": "one more", "pin": 5}),
         ("memory_set", {"key": "one more", "value": "x"}),
@@ -81,10 +87,5 @@ def test_with_every_table_full_all_goes_on(fresh) -> None:
     ):
         assert board.do(tool, args)["err"] == "full", tool
     use(system, board, 5)
-    boot = board.boot
-    board.control.call("power", on=False)
-    board.control.call("power", on=True)
-    board.online(after=boot)
-    use(system, board, 6)
     assert board.boot == boot + 1, board.process.text()[-2000:]
     assert "MemoryError" not in board.process.text(), board.process.text()[-3000:]
