@@ -9,11 +9,12 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from companion import wire
-from companion.backends.base import Backend
-from companion.config import Config, ConfigError, OpenAIConfig, read_key
+from companion.backends.base import Backend, Card
+from companion.config import BackendConfig, Config, ConfigError, StoreConfig, read_key
 from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
@@ -53,7 +54,7 @@ class Companion:
         self.fleet = Fleet()
         self.router = Router(backends if backends is not None else make_backends(config))
         self.contexts = Contexts()
-        self.store = None if config.store is None else Store(config.store)
+        self.store = None if config.store is None else Store(_path(config.store))
         self.turns = Turns(
             publish=self.link.publish,
             fleet=self.fleet,
@@ -213,7 +214,8 @@ class Companion:
 def make_backends(config: Config) -> list[Backend]:
     """The configured backends in the router's order. Raises ConfigError for a missing key."""
     configs = {b.name: b for b in config.backends}
-    return [_openai(configs[name]) if name in configs else _commands() for name in config.order]
+    order = config.router.order or ("commands", *configs)
+    return [_openai(configs[name]) if name in configs else _commands() for name in order]
 
 
 def _commands() -> Backend:
@@ -222,17 +224,20 @@ def _commands() -> Backend:
     return CommandsBackend()
 
 
-def _openai(config: OpenAIConfig) -> Backend:
+def _openai(config: BackendConfig) -> Backend:
     key = read_key(config)
     from companion.backends.openai import OpenAIBackend
 
-    return OpenAIBackend(
+    card = Card(
         config.name,
-        config.url,
-        config.model,
-        tier=config.tier,
-        key=key,
+        tier=config.tier or "commodity",
+        model=config.model or "",
         prices=config.prices,
+    )
+    return OpenAIBackend(
+        card,
+        config.url or "",
+        key=key,
         timeout_s=config.timeout_s,
         extra=config.extra,
     )
@@ -244,6 +249,10 @@ def _link(config: Config) -> PahoLink:
         return PahoLink(broker.url, ca=broker.ca, client_id=broker.client_id)
     except OSError as error:
         raise ConfigError(f"broker.ca: {broker.ca} cannot be used: {error}") from None
+
+
+def _path(config: StoreConfig) -> Path:
+    return Path(config.url.removeprefix("sqlite:///"))
 
 
 def _no_record(row: Row) -> None:

@@ -287,15 +287,15 @@ class Turns:
         usage = answer.usage
         return self._row(
             entry,
-            backend=backend.name,
-            tier=backend.tier,
+            backend=backend.card.name,
+            tier=backend.card.tier,
             model=answer.model,
             tokens_in=usage.input,
             tokens_out=usage.output,
             tokens_cached=usage.cached,
             tokens_reasoning=usage.reasoning,
             estimated=int(usage.estimated),
-            nano_usd=cost_nano_usd(backend.prices, usage.input, usage.output, usage.cached),
+            nano_usd=cost_nano_usd(backend.card.prices, usage.input, usage.output, usage.cached),
         )
 
     def _row(self, entry: _Open, **more: Any) -> Row:
@@ -351,7 +351,7 @@ def acceptor(ask_id: str, toolset: Toolset) -> Accept:
             if reason is not None:
                 raise Invalid(reason)
             pairs.append((call.tool, call.args))
-        by = f"{backend.tier}/{backend.name}"
+        by = f"{backend.card.tier}/{backend.card.name}"
         try:
             return wire.encode_answer(ask_id, by, pairs, say or None, answer.more)
         except wire.WireError as error:
@@ -371,7 +371,7 @@ def text_acceptor(ask_id: str) -> Accept:
             raise Invalid("it says nothing")
         try:
             say = wire.fit(answer.say, wire.TEXT_BYTES_MAX)
-            return wire.encode_answer(ask_id, f"{backend.tier}/{backend.name}", say=say)
+            return wire.encode_answer(ask_id, f"{backend.card.tier}/{backend.card.name}", say=say)
         except wire.WireError as error:
             raise Invalid(error.msg) from None
 

@@ -121,7 +121,7 @@ def create_app(companion: Service) -> ASGIApp:
         body: dict[str, Any] = {
             "ok": broker,
             "broker": broker,
-            "backends": [b.name for b in companion.router.backends],
+            "backends": [b.card.name for b in companion.router.backends],
         }
         problems = [companion.link.problem] if not broker else []
         if companion.store is not None and companion.store.problem:

@@ -54,7 +54,9 @@ def serve(options: Options) -> None:
     with options.home.serving():
         config = _load(options)
         with _broker(options, config) as (settings, embedded):
-            store = options.home.folder / "companion.db"
+            from companion.config import StoreConfig
+
+            store = StoreConfig(f"sqlite:///{options.home.folder / 'companion.db'}")
             asked_port = options.http_port or config.http.port
             config = dataclasses.replace(
                 config,
@@ -174,7 +176,7 @@ async def _say_what_is_where(
         where += f" (mosquitto, pid {embedded.pid}, log {log_file})"
     if not companion.link.connected.is_set() and not stop.is_set():
         where += f": NOT CONNECTED: {companion.link.problem}. It keeps trying."
-    names = ", ".join(backend.name for backend in companion.router.backends)
+    names = ", ".join(backend.card.name for backend in companion.router.backends)
     if not companion.config.backends:
         names += f"; to add a model see docs/backends.md, and write it to {shown(home.config)}"
     print(

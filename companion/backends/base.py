@@ -19,6 +19,7 @@ __all__ = [
     "Backend",
     "BackendError",
     "Call",
+    "Card",
     "Declined",
     "FastBackend",
     "Json",
@@ -82,14 +83,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer. ``cached`` is a part of ``input``, ``reasoning`` of ``output``.
-    ``estimated`` says that the provider reported none and these are guesses from lengths."""
+    """Tokens of one answer. ``cached`` and ``cache_written`` are parts of ``input``,
+    ``reasoning`` of ``output``. ``estimated`` says that the provider reported none and these are
+    guesses from lengths; ``suspect`` that it reported more than can be true, and these are the
+    most that can."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
     reasoning: int = 0
     estimated: bool = False
+    cache_written: int = 0
+    suspect: bool = False
 
 
 NO_USAGE = Usage()
@@ -109,6 +114,8 @@ class Answer:
     more: int = 0
     usage: Usage = field(default=NO_USAGE)
     model: str = ""
+    first_ms: int | None = None
+    """Milliseconds from asking to the first token, None where it came in one piece."""
 
 
 class Declined(Exception):
@@ -138,6 +145,39 @@ class BackendError(Exception):
         self.retry_after_s = retry_after_s
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known of a backend before it is asked. All that the router decides by, besides what
+    it has measured."""
+
+    name: str
+    """Unique among the configured backends."""
+    tier: Tier = "commodity"
+    model: str = ""
+    needs_context: bool = True
+    """Whether it must see the conversation and the facts to answer well. False for what is no
+    model."""
+    local: bool = False
+    """Nothing it is told leaves the house."""
+    prices: Prices | None = None
+    """None: it costs nothing."""
+    context_tokens: int = 0
+    """The longest prompt and answer together; 0: not known, taken as enough."""
+    output_tokens: int = 1024
+    """The most tokens an answer of it may have; what a request asks for."""
+    tools: bool = True
+    """Whether it can call tools."""
+    quality: int = 50
+    """0 to 100, the owner's or the profile's opinion of how well it answers; only compared."""
+    typical_ms: int = 2000
+    """The 95th percentile of its answer time until it has been measured."""
+    joules_per_token: float | None = None
+    """As its publisher estimates; None: nothing is published."""
+    keeps_prompts: bool | None = None
+    """Whether the provider keeps what it is sent; None: not known."""
+    region: str = ""
+
+
 class Backend(Protocol):
     """Somebody who can answer.
 
@@ -146,25 +186,10 @@ class Backend(Protocol):
     """
 
     @property
-    def name(self) -> str:
-        """Unique among the configured backends, as in the router's order."""
-        ...
-
-    @property
-    def tier(self) -> Tier: ...
-
-    @property
-    def needs_context(self) -> bool:
-        """Whether it must see the conversation and the facts to answer well."""
-        ...
-
-    @property
-    def prices(self) -> Prices | None:
-        """None: it costs nothing."""
-        ...
+    def card(self) -> Card: ...
 
     async def answer(self, request: Request) -> Answer:
-        """Raises Declined or BackendError. Cancelled when its time is up."""
+        """Raises Declined or BackendError. Cancelled when its time is up or nobody waits."""
         ...
 
     async def aclose(self) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from companion.backends import completion, prompt
-from companion.backends.base import Answer, BackendError, Request, Tier
-from companion.meter import Prices
+from companion.backends.base import Answer, BackendError, Card, Request
 
 if TYPE_CHECKING:
     import openai
@@ -31,17 +30,12 @@ class OpenAIBackend:
     ``not_found``, ``rate_limit``, ``bad_request``, ``server``, ``connection``, ``timeout``,
     ``bad_response``, ``refused``."""
 
-    needs_context = True
-
     def __init__(
         self,
-        name: str,
+        card: Card,
         url: str,
-        model: str,
         *,
-        tier: Tier = "commodity",
         key: str | None = None,
-        prices: Prices | None = None,
         timeout_s: float = 60.0,
         extra: Mapping[str, Any] | None = None,
         transport: Any = None,
@@ -53,10 +47,7 @@ class OpenAIBackend:
 
         self._sdk = openai
         self._http = httpx2
-        self.name = name
-        self.tier: Tier = tier
-        self.prices = prices
-        self._model = model
+        self.card = card
         self._timeout_s = timeout_s
         self._extra = dict(extra or {})
         # asyncio and uvloop set TCP_NODELAY on every socket, so the transport stays httpx2's
@@ -77,18 +68,18 @@ class OpenAIBackend:
         )
 
     def __repr__(self) -> str:
-        return f"OpenAIBackend({self.name!r}, model={self._model!r})"
+        return f"OpenAIBackend({self.card.name!r}, model={self.card.model!r})"
 
     async def answer(self, request: Request) -> Answer:
         left_s = min(request.deadline - time.monotonic(), self._timeout_s)
         if left_s <= 0:
             raise BackendError("timeout", "there was no time left")
         messages = prompt.messages(request)
-        body: dict[str, Any] = {"messages": messages, "model": self._model}
+        body: dict[str, Any] = {"messages": messages, "model": self.card.model}
         if request.tools:
             body["tools"] = prompt.tools(request.tools)
         raw = await self._post(body, left_s)
-        return completion.read(raw, request.tools, _chars(body), self._model)
+        return completion.read(raw, request.tools, _chars(body), self.card.model)
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -112,7 +103,7 @@ class OpenAIBackend:
         except self._http.TimeoutException:
             raise BackendError("timeout", f"no answer within {left_s:.1f} s") from None
         except self._http.HTTPError as error:
-            log.info("%s: %s", self.name, type(error).__name__)
+            log.info("%s: %s", self.card.name, type(error).__name__)
             raise BackendError("connection", "the connection was cut") from None
 
     def _raise(self, error: "openai.APIError", left_s: float) -> NoReturn:
@@ -134,7 +125,7 @@ class OpenAIBackend:
         text = str(body.get("message", "")) if isinstance(body, dict) else ""
         key = self._client.api_key
         if text and error.status_code not in (401, 403) and key not in text:
-            log.info("%s answered %d: %.200s", self.name, error.status_code, text)
+            log.info("%s answered %d: %.200s", self.card.name, error.status_code, text)
 
 
 def _by_status(status: int) -> tuple[str, str]:

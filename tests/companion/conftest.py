@@ -17,8 +17,8 @@ import pytest_asyncio
 
 from companion import wire
 from companion.app import Companion
-from companion.backends.base import Answer, Call, Declined, Prices, Request, Tier
-from companion.config import BrokerConfig, Config, LimitsConfig
+from companion.backends.base import Answer, Call, Card, Declined, Prices, Request, Tier
+from companion.config import BrokerConfig, Config, LimitsConfig, StoreConfig
 from companion.link import PahoLink
 
 SPECS = [
@@ -116,10 +116,7 @@ def own_broker(tmp_path: Path) -> Iterator[Broker]:
 class Phrases:
     """A stand-in for `commands`: two sentences, fast, no model."""
 
-    name = "commands"
-    tier: Tier = "edge"
-    needs_context = False
-    prices: Prices | None = None
+    card = Card("commands", tier="edge", needs_context=False, local=True)
 
     def __init__(self) -> None:
         self.asked: list[Request] = []
@@ -140,15 +137,24 @@ class Phrases:
 Script = Callable[[Request], Answer]
 
 
+PRICES = Prices.per_million(1, 2)
+
+
 class Model:
     """A model of the test's own: ``script`` answers or raises; waits ``delay_s`` before."""
 
-    tier: Tier = "premium"
-    needs_context = True
-
-    def __init__(self, name: str, script: Script, delay_s: float = 0) -> None:
-        self.name = name
-        self.prices: Prices | None = Prices.per_million(1, 2)
+    def __init__(
+        self,
+        name: str,
+        script: Script,
+        delay_s: float = 0,
+        *,
+        tier: Tier = "premium",
+        prices: Prices | None = PRICES,
+        **more: Any,
+    ) -> None:
+        """``more``: further fields of its card."""
+        self.card = Card(name, tier=tier, prices=prices, **more)
         self.script = script
         self.delay_s = delay_s
         self.asked: list[Request] = []
@@ -272,7 +278,7 @@ async def house(broker: Broker, tmp_path: Path) -> AsyncIterator[MakeHouse]:
             config = Config(
                 broker=BrokerConfig(on.url),
                 limits=LimitsConfig(concurrent_asks=concurrent),
-                store=store,
+                store=None if store is None else StoreConfig(f"sqlite:///{store}"),
                 token="test-token",
             )
             companion = Companion(config, credentials, backends=backends or [Phrases()])

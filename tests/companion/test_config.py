@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from companion.config import (
+    BackendConfig,
     BrokerConfig,
-    Config,
     ConfigError,
-    OpenAIConfig,
     load,
     parse,
     read_key,
@@ -58,14 +57,15 @@ def test_a_whole_file(tmp_path: Path) -> None:
     config = load(path)
     assert config.broker == BrokerConfig("mqtts://me:secret@broker.lan", tmp_path / "ca.pem")
     assert (config.http.host, config.http.port) == ("127.0.0.1", 8080)
-    assert config.order == ("commands", "local", "cheap")
+    assert config.router.order == ("commands", "local", "cheap")
     assert config.limits.concurrent_asks == 8
     cheap, local = config.backends
-    assert cheap == OpenAIConfig(
+    assert cheap == BackendConfig(
         name="cheap",
         url="https://api.example/v1",
         model="small",
         key_env="CHEAP_KEY",
+        tier="commodity",
         prices=Prices.per_million("0.14", "0.28", "0.0028"),
         timeout_s=10.0,
         extra={"max_tokens": 300},
@@ -76,13 +76,13 @@ def test_a_whole_file(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_commands_alone() -> None:
     config = parse("")
-    assert config == Config()
-    assert config.order == ("commands",)
+    assert config.backends == ()
+    assert config.router.order == ("commands",)
 
 
 def test_without_an_order_it_is_that_of_the_file() -> None:
     backend = '[[backend]]\nkind="openai"\nname="m"\nurl="http://h"\nmodel="x"\n'
-    assert parse(backend).order == ("commands", "m")
+    assert parse(backend).router.order == ("commands", "m")
 
 
 BACKEND = '[[backend]]\nkind = "openai"\nname = "m"\nurl = "http://h/v1"\nmodel = "x"\n'
@@ -137,8 +137,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
 
 
-def backend(**fields: object) -> OpenAIConfig:
-    return OpenAIConfig("m", "http://h", "x", **fields)  # type: ignore[arg-type]
+def backend(**fields: object) -> BackendConfig:
+    return BackendConfig("m", url="http://h", model="x", **fields)  # type: ignore[arg-type]
 
 
 def test_keys_come_from_the_environment_or_a_file(tmp_path: Path) -> None:

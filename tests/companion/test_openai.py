@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from companion.backends.base import Answer, BackendError, Call, Point, Request
+from companion.backends.base import Answer, BackendError, Call, Card, Point, Request
 from companion.backends.openai import OpenAIBackend
 from companion.meter import Prices
 from companion.toolset import ToolSpec
@@ -45,7 +45,9 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 @pytest_asyncio.fixture
 async def backend(upstream: ScriptedUpstream) -> AsyncIterator[OpenAIBackend]:
-    b = OpenAIBackend("cloud", upstream.url, "small", key=KEY, extra={"max_tokens": 300})
+    b = OpenAIBackend(
+        Card("cloud", model="small"), upstream.url, key=KEY, extra={"max_tokens": 300}
+    )
     yield b
     await b.aclose()
 
@@ -183,7 +185,7 @@ async def test_what_upstreams_do_wrong_has_a_code_and_words(
 
 
 async def test_an_upstream_that_is_not_there() -> None:
-    backend = OpenAIBackend("cloud", "http://127.0.0.1:9/v1", "small")
+    backend = OpenAIBackend(Card("cloud", model="small"), "http://127.0.0.1:9/v1")
     with pytest.raises(BackendError) as caught:
         await backend.answer(request())
     assert caught.value.code == "connection"
@@ -304,8 +306,8 @@ async def test_a_failing_cloud_falls_back_to_the_next(
     house: MakeHouse, upstream: ScriptedUpstream
 ) -> None:
     with ScriptedUpstream() as second:
-        a = OpenAIBackend("cheap", upstream.url, "a", prices=Prices.per_million(1, 1))
-        b = OpenAIBackend("best", second.url, "b", tier="premium", prices=Prices.per_million(2, 4))
+        a = OpenAIBackend(Card("cheap", model="a", prices=Prices.per_million(1, 1)), upstream.url)
+        b = OpenAIBackend(Card("best", "premium", "b", prices=Prices.per_million(2, 4)), second.url)
         h = await house(Phrases(), a, b)
         d = await h.device("kitchen")
         bad = [
@@ -331,7 +333,8 @@ async def test_a_hanging_cloud_leaves_time_for_the_next(
 ) -> None:
     with ScriptedUpstream() as second:
         h = await house(
-            OpenAIBackend("slow", upstream.url, "a"), OpenAIBackend("good", second.url, "b")
+            OpenAIBackend(Card("slow", model="a"), upstream.url),
+            OpenAIBackend(Card("good", model="b"), second.url),
         )
         d = await h.device("kitchen")
         upstream.script([{"hang_s": 30}])
@@ -356,7 +359,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 async def test_a_real_llama_server_is_understood(llama: str) -> None:
-    backend = OpenAIBackend("llama", llama, "random", tier="edge")
+    backend = OpenAIBackend(Card("llama", "edge", "random"), llama)
     ran = ("gpio_read", {"pin": 5}, {"level": 1})
     answer: Answer = await backend.answer(
         request(("u", "hello"), ("d", (ran,)), ("a", "Hi."), ("u", "and now?"), seconds=60)
@@ -371,7 +374,7 @@ async def test_a_real_llama_server_is_understood(llama: str) -> None:
 
 
 async def test_a_real_llama_server_answers_a_device(house: MakeHouse, llama: str) -> None:
-    h = await house(Phrases(), OpenAIBackend("llama", llama, "random", tier="edge"))
+    h = await house(Phrases(), OpenAIBackend(Card("llama", "edge", "random"), llama))
     d = await h.device("kitchen")
     d.ask("a1.1", ["u", "tell me a story"])
     answer = await d.answer("a1.1", seconds=30)

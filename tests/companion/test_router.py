@@ -214,14 +214,14 @@ async def test_what_fails_is_noted_and_the_next_is_asked(error: Exception, code:
         Router([Model("a", raises(error)), Model("b", says("hi"))]), request()
     )
     assert isinstance(outcome, Answered)
-    assert outcome.backend.name == "b"
+    assert outcome.backend.card.name == "b"
     assert [a.code for a in outcome.attempts] == [code]
 
 
 async def test_an_answer_that_cannot_be_used_is_a_failure() -> None:
     outcome = await carry_out(Router([Model("a", says("lie")), Model("b", says("hi"))]), request())
     assert isinstance(outcome, Answered)
-    assert outcome.backend.name == "b"
+    assert outcome.backend.card.name == "b"
     assert "there is no tool 'x'" in outcome.attempts[0].msg
 
 
@@ -230,7 +230,7 @@ async def test_one_that_hangs_leaves_time_for_the_next() -> None:
     began = time.monotonic()
     outcome = await carry_out(Router([slow, good]), request(seconds=0.5))
     assert isinstance(outcome, Answered)
-    assert outcome.backend.name == "good"
+    assert outcome.backend.card.name == "good"
     assert time.monotonic() - began < 0.5
     assert slow.canceled == 1
 
@@ -242,7 +242,7 @@ async def test_all_hanging_end_at_the_deadline() -> None:
     took = time.monotonic() - began
     assert isinstance(outcome, NoAnswer)
     assert 0.4 < took < 0.75
-    assert all(model.name in outcome.msg for model in models)
+    assert all(model.card.name in outcome.msg for model in models)
 
 
 async def test_one_that_resists_cancellation_does_not_hold_the_device_up() -> None:

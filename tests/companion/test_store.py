@@ -93,7 +93,7 @@ async def test_a_damaged_file_is_named_and_answering_goes_on(tmp_path: Path) -> 
 
 
 async def test_a_locked_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("companion.store._BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("companion.store.answers._BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "c.db"
     store = Store(path)
     await store.open()

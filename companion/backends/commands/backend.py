@@ -4,10 +4,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from companion.backends.base import Answer, Call, Declined, Point, Request, Tier, ToolSpec
+from companion.backends.base import Answer, Call, Card, Declined, Point, Request, ToolSpec
 from companion.backends.commands.grammar import Grammar
 from companion.backends.commands.lexicon import Lexicon
-from companion.meter import Prices
 from companion.toolset import Toolset, build
 
 _Names = tuple[tuple[tuple[str, int, str], ...], tuple[str, ...]]
@@ -28,10 +27,9 @@ class CommandsBackend:
     anything but Declined.
     """
 
-    name: Final = "commands"
-    tier: Final[Tier] = "edge"
-    needs_context: Final = False
-    prices: Prices | None = None
+    card: Final = Card(
+        "commands", tier="edge", needs_context=False, local=True, quality=100, typical_ms=1
+    )
 
     def __init__(self) -> None:
         self._grammars: _Recent[_Names, Grammar] = _Recent(_DEVICES)
@@ -98,7 +96,7 @@ class CommandsBackend:
         key = tuple(f"{s.name} {s.acts} {s.args}" for s in specs)
         tools = self._toolsets.get(key)
         if tools is None:
-            tools = build("", specs, self.name)
+            tools = build("", specs, self.card.name)
             self._toolsets.put(key, tools)
         self._by_tools.put(id(specs), (specs, tools))
         return tools

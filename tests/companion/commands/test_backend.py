@@ -17,8 +17,12 @@ from tests.companion.commands.kit import POINTS, TOOLS, ask, request
 
 def test_contract() -> None:
     backend = CommandsBackend()
-    assert (backend.name, backend.tier, backend.needs_context) == ("commands", "edge", False)
-    assert backend.prices is None
+    assert (backend.card.name, backend.card.tier, backend.card.needs_context) == (
+        "commands",
+        "edge",
+        False,
+    )
+    assert backend.card.prices is None
     assert isinstance(backend, FastBackend)
     answer = asyncio.run(backend.answer(request("turn on pin 5")))
     assert answer == backend.answer_now(request("turn on pin 5"))

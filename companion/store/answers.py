@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from companion.meter import usd
+from companion.store.row import Row
 
 log = logging.getLogger(__name__)
 
@@ -28,52 +29,19 @@ KEPT_MAX: Final = 10_000
 _RETRY_MAX_S: Final = 30.0
 _BUSY_TIMEOUT_S: Final = 2.0
 
-_SCHEMA: Final = """
+_TYPES: Final = {int: "INTEGER", float: "REAL", str: "TEXT"}
+_COLUMNS: Final = ",\n    ".join(
+    f"{name} {_TYPES[type(default)]} NOT NULL"
+    for name, default in Row(0.0, "", "", "")._asdict().items()
+)
+_SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS answers (
-    time REAL NOT NULL,              -- Unix seconds when the ask was answered
-    device TEXT NOT NULL,
-    ask TEXT NOT NULL,
-    turn TEXT NOT NULL,
-    speaker TEXT NOT NULL,
-    backend TEXT NOT NULL,           -- '' when nobody answered
-    tier TEXT NOT NULL,
-    model TEXT NOT NULL,
-    tokens_in INTEGER NOT NULL,      -- cached ones included
-    tokens_out INTEGER NOT NULL,     -- reasoning ones included
-    tokens_cached INTEGER NOT NULL,
-    tokens_reasoning INTEGER NOT NULL,
-    estimated INTEGER NOT NULL,      -- 1: the provider reported no tokens
-    nano_usd INTEGER NOT NULL,
-    ms INTEGER NOT NULL,             -- from the ask's arrival to its answer
-    outcome TEXT NOT NULL,           -- answered, no_answer, canceled
-    err TEXT NOT NULL,
+    {_COLUMNS},
     PRIMARY KEY (device, ask)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS answers_time ON answers (time);
 """
 _VERSION: Final = 1
-
-
-class Row(NamedTuple):
-    """One answer, in the order of the table's columns. A tuple, so that it is written as is."""
-
-    time: float
-    device: str
-    ask: str
-    turn: str
-    speaker: str = ""
-    backend: str = ""
-    tier: str = ""
-    model: str = ""
-    tokens_in: int = 0
-    tokens_out: int = 0
-    tokens_cached: int = 0
-    tokens_reasoning: int = 0
-    estimated: int = 0
-    nano_usd: int = 0
-    ms: int = 0
-    outcome: str = "answered"
-    err: str = ""
 
 
 _INSERT: Final = f"INSERT OR IGNORE INTO answers VALUES ({','.join('?' * len(Row._fields))})"

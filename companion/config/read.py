@@ -8,83 +8,23 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from companion.config.model import (
+    BackendConfig,
+    BrokerConfig,
+    Config,
+    ConfigError,
+    HttpConfig,
+    LimitsConfig,
+    RouterConfig,
+)
 from companion.link import BrokerUrl
 from companion.meter import Prices, Tier
 
 TIERS: Final = ("edge", "commodity", "premium")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. The message names file, line or key, and the remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerConfig:
-    """``[broker]``"""
-
-    url: str = "mqtt://127.0.0.1:1883"
-    ca: Path | None = None
-    client_id: str | None = None
-
-    def __repr__(self) -> str:
-        # The URL holds a password.
-        return f"BrokerConfig({BrokerUrl.parse(self.url)!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpConfig:
-    """``[http]``. Port 0: any free one."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAIConfig:
-    """``[[backend]]`` with ``kind = "openai"``. ``key_env`` names an environment variable,
-    ``key_file`` a file; the key itself is never in the configuration."""
-
-    name: str
-    url: str
-    model: str
-    tier: Tier = "commodity"
-    key_env: str | None = None
-    key_file: Path | None = None
-    prices: Prices | None = None
-    timeout_s: float = 60.0
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of each request's body, as ``max_tokens``, for what a provider wants."""
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsConfig:
-    """``[limits]``"""
-
-    concurrent_asks: int = 64
-    """Asks that may wait for models at a time; past it devices are told to come back."""
-    request_bytes: int = 16_384
-    """Largest body of an HTTP request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The whole file."""
-
-    broker: BrokerConfig = BrokerConfig()
-    http: HttpConfig = HttpConfig()
-    backends: tuple[OpenAIConfig, ...] = ()
-    order: tuple[str, ...] = ("commands",)
-    limits: LimitsConfig = LimitsConfig()
-    store: Path | None = None
-    """The answers' database; None keeps no rows."""
-    token: str | None = field(default=None, repr=False)
-    """What HTTP requests must bear; None makes a fresh one. Not from the file: the CLI and
-    tests set it."""
 
 
 def load(path: Path) -> Config:
@@ -210,7 +150,7 @@ def _config(top: _Table) -> Config:
     order = _order(top.table("router"), names)
     limits = _limits(top.table("limits"))
     top.done()
-    return Config(broker, http, backends, order, limits)
+    return Config(broker, http, backends, RouterConfig(order=order), limits=limits)
 
 
 _BROKER: Final = BrokerConfig()
@@ -240,7 +180,7 @@ def _http(table: _Table) -> HttpConfig:
     return config
 
 
-def _backend(table: _Table) -> OpenAIConfig:
+def _backend(table: _Table) -> BackendConfig:
     table.choice("kind", ("openai",), None)
     name = table.get("name", str, None)
     if not _NAME.fullmatch(name):
@@ -250,7 +190,7 @@ def _backend(table: _Table) -> OpenAIConfig:
     url = table.get("url", str, None)
     if not re.match(r"https?://[^/\s]+", url):
         raise _Wrong(table.key("url"), "it starts with http:// or https:// and names a host")
-    config = OpenAIConfig(
+    config = BackendConfig(
         name=name,
         url=url,
         model=table.get("model", str, None),
@@ -305,7 +245,7 @@ def _limits(table: _Table) -> LimitsConfig:
 
 
 def read_key(
-    config: OpenAIConfig, environ: Mapping[str, str] | None = None, name: str = ""
+    config: BackendConfig, environ: Mapping[str, str] | None = None, name: str = ""
 ) -> str | None:
     """The key of a backend, None where none is configured. Raises ConfigError when it is
     configured and not there; the key is in no message."""

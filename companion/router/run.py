@@ -259,10 +259,10 @@ class Router:
     _plans: dict[Signal, Plan] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.models = sum(b.needs_context for b in self.backends)
+        self.models = sum(b.card.needs_context for b in self.backends)
         self.needs_context = self.models > 0
-        self._by_name = {b.name: b for b in self.backends}
-        self._fast = {b.name: b for b in self.backends if isinstance(b, FastBackend)}
+        self._by_name = {b.card.name: b for b in self.backends}
+        self._fast = {b.card.name: b for b in self.backends if isinstance(b, FastBackend)}
         if len(self._by_name) != len(self.backends):
             raise ValueError("two backends have the same name")
 
@@ -275,10 +275,10 @@ class Router:
         return Snapshot(
             tuple(
                 Candidate(
-                    b.name,
-                    b.tier,
-                    b.needs_context,
-                    self._pauses[b.name].reason if b.name in self._pauses else "",
+                    b.card.name,
+                    b.card.tier,
+                    b.card.needs_context,
+                    self._pauses[b.card.name].reason if b.card.name in self._pauses else "",
                 )
                 for b in self.backends
             )
