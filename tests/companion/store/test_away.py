@@ -20,16 +20,16 @@ from ..conftest import until
 from .conftest import Clock, claim, counter
 
 
-@pytest.fixture
-def own(postgres: Cluster) -> Iterator[Cluster]:
-    """A server that a test may stop."""
+@pytest.fixture(scope="module")
+def own() -> Iterator[Cluster]:
+    """A server that a test may stop, and starts again."""
     with Cluster() as cluster:
         yield cluster
 
 
-async def quiet(cluster: Cluster) -> Store:
+async def quiet(url: str) -> Store:
     """A store that writes nothing by itself."""
-    store = Store(StoreConfig(cluster.url()))
+    store = Store(StoreConfig(url))
     await store.open()
     for task in (store.ledger._tending, store._retiring):
         task.cancel()
@@ -66,7 +66,7 @@ async def test_after_an_outage_nobody_is_taken_for_dead_at_once(own: Cluster, cl
     here, there = [Store(StoreConfig(own.url()), clock=clock) for _ in range(2)]
     await here.open()
     await there.open()
-    await here.ledger.reserve(claim())
+    await here.ledger.reserve(claim("k9.1"))
     here.ledger._tending.cancel()
     own.stop()
     own.start()
@@ -74,18 +74,18 @@ async def test_after_an_outage_nobody_is_taken_for_dead_at_once(own: Cluster, cl
     there.add(Row(5.0, "kitchen", "k0.1", "k0"))
     await there.flush()
     await until("it is back", lambda: not there.problem, 10)
-    assert await there.ledger.reserve(claim()) == Elsewhere()
+    assert await there.ledger.reserve(claim("k9.1")) == Elsewhere()
     await there.aclose()
     await here.aclose()
 
 
 async def test_a_companion_that_freezes_in_a_transaction_holds_nobody_for_long(
-    own: Cluster, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("companion.store.engine.ANSWER_S", 0.3)
-    here = await quiet(own)
+    here = await quiet(postgres_url)
     monkeypatch.undo()
-    there = await quiet(own)
+    there = await quiet(postgres_url)
     await here._driver._db.execute(f"BEGIN; SELECT pg_advisory_xact_lock({LOCK_LEDGER})")
     waiting = asyncio.create_task(there.ledger.reserve(claim()))
     # Nothing more comes from here; the server ends its transaction.
@@ -94,9 +94,11 @@ async def test_a_companion_that_freezes_in_a_transaction_holds_nobody_for_long(
     await there.aclose()
 
 
-async def test_a_server_that_hangs_is_away(own: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_is_away(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("companion.store.engine.ANSWER_S", 0.3)
-    store = await quiet(own)
+    store = await quiet(postgres_url)
     ((pid,),) = await store._driver.fetch("SELECT pg_backend_pid()")
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -111,12 +113,12 @@ async def test_a_server_that_hangs_is_away(own: Cluster, monkeypatch: pytest.Mon
 
 
 async def test_the_password_comes_from_a_variable_or_a_file(
-    own: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: Cluster, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = own.url(password=False)
-    monkeypatch.setenv("HOUSE_DB", own.password)
+    url = postgres_url.replace(f":{postgres.password}@", "@")
+    monkeypatch.setenv("HOUSE_DB", postgres.password)
     file = tmp_path / "password"
-    file.write_text(own.password + "\n")
+    file.write_text(postgres.password + "\n")
     for config in (
         StoreConfig(url, password_env="HOUSE_DB"),
         StoreConfig(url, password_file=file),
@@ -125,7 +127,7 @@ async def test_the_password_comes_from_a_variable_or_a_file(
         await store.open()
         assert store.problem == ""
         await store.totals()
-        assert own.password not in repr(store._place)
+        assert postgres.password not in repr(store._place)
         await store.aclose()
     file.write_text("wrong-and-secret")
     monkeypatch.delenv("HOUSE_DB")
@@ -140,8 +142,8 @@ async def test_the_password_comes_from_a_variable_or_a_file(
         await store.aclose()
 
 
-async def test_a_database_that_is_not_there_is_named(own: Cluster) -> None:
-    store = Store(StoreConfig(own.url("nowhere")))
+async def test_a_database_that_is_not_there_is_named(postgres: Cluster) -> None:
+    store = Store(StoreConfig(postgres.url("nowhere")))
     await store.open()
     assert 'database "nowhere" does not exist' in store.problem and "createdb" in store.problem
     await store.aclose()

@@ -121,6 +121,22 @@ async def test_on_sqlite_they_are_the_same_to_the_letter(tmp_path: Path) -> None
     assert texts(tmp_path / "up.db") == texts(tmp_path / "made.db")
 
 
+async def test_a_new_file_is_what_migrations_make(tmp_path: Path) -> None:
+    def dump(path: Path) -> list[str]:
+        with sqlite3.connect(path) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            return [
+                str(version),
+                *(" ".join(line.split()).replace(" ;", ";") for line in db.iterdump()),
+            ]
+
+    await on(f"sqlite:///{tmp_path / 'up.db'}", migrate.upgrade)
+    store = Store(StoreConfig(f"sqlite:///{tmp_path / 'new.db'}"))
+    await store.open()
+    await store.aclose()
+    assert dump(tmp_path / "new.db") == dump(tmp_path / "up.db")
+
+
 def test_the_version_in_the_code_is_the_newest_migration() -> None:
     folder = Path(migrate.__file__).parent / "migrations"
     assert ScriptDirectory(str(folder)).get_current_head() == f"{sql.VERSION:04d}"
@@ -186,12 +202,16 @@ async def test_a_migration_that_fails_changes_nothing(
         upgrade(connection, "0001")
         connection.execute(sa.text("SELECT no_such_function()"))
 
+    if bare.startswith("sqlite"):
+        # A new file needs no migration; one with something in it does.
+        await on(bare, lambda connection: connection.execute(sa.text("CREATE TABLE other (a)")))
+    before = await on(bare, names)
     upgrade = migrate.upgrade
     monkeypatch.setattr(migrate, "upgrade", half)
     store = Store(StoreConfig(bare))
     await store.open()
     assert "no_such_function" in store.problem and "sqlalche.me" not in store.problem
-    assert await on(bare, names) == set()
+    assert await on(bare, names) == before
     monkeypatch.undo()
     store.add(Row(5.0, "kitchen", "k1.1", "k1"))
     await store.flush()
