@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from companion.meter.purse import Claim, Granted, PurseError
-from companion.store.account import ALIVE_S, Entries, Settlement, Work
+from companion.store.account import ALIVE_S, Entries, Key, Settlement, Work
 from companion.store.driver import Driver, StoreError, Unfit
 from companion.store.row import Row
 
@@ -48,11 +48,11 @@ class Batches:
         self.problem = ""
         self.dropped = 0
         self.rows: list[Row] = []
-        self.open: dict[tuple[str, str], float] = {}
-        """Claims of ours that are open, and until when."""
         self._driver = driver
         self._me = me
         self._clock = clock
+        # Claims of ours that are open, and until when.
+        self._open: dict[Key, float] = {}
         self._reserving: list[_Reserving] = []
         self._settling: list[_Settling] = []
         self._sweep = False
@@ -96,6 +96,12 @@ class Batches:
         """Have claims that nobody settled looked for with the next batch, which is now."""
         self._sweep = True
         self._hurry()
+
+    def has_open(self, horizon: float) -> bool:
+        """Whether claims of ours are open whose time ends after ``horizon``, Unix seconds. Others
+        are forgotten: the database knows what became of them."""
+        self._open = {key: until for key, until in self._open.items() if until > horizon}
+        return bool(self._open)
 
     def beat(self) -> None:
         """Say that we live, if that is long ago."""
@@ -219,9 +225,9 @@ class Batches:
             self._beaten = work.now
         for key, held in entries.claims.items():
             if held.state == "open" and held.owner == self._me:
-                self.open[key] = held.until
+                self._open[key] = held.until
             else:
-                self.open.pop(key, None)
+                self._open.pop(key, None)
         for device, ask in entries.late:
             log.warning("ask %s of %s was settled after others had taken it over", ask, device)
         for row in entries.lost:
