@@ -5,6 +5,7 @@ imported when the first backend of that kind is made.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,21 +18,19 @@ from companion.config import BackendConfig, ConfigError
 from companion.meter import Prices
 from companion.meter.book import prices_of
 
-_HOUSE_NETS: Final = tuple(
-    ipaddress.ip_network(net)
-    for net in (
-        "127.0.0.0/8",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "::1/128",
-        "fc00::/7",
-        "fe80::/10",
-    )
+_LOOPBACK_NETS: Final = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
+_HOUSE_NETS: Final = (
+    *_LOOPBACK_NETS,
+    *map(
+        ipaddress.ip_network,
+        (
+            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+            *("169.254.0.0/16", "fe80::/10"),
+        ),
+    ),
 )
-"""Loopback, RFC 1918, RFC 3927, RFC 4193 and RFC 4291's link-local. Not 100.64.0.0/10: that is a
-provider's, or a network of machines that are somewhere."""
+"""Loopback, private (RFC 1918, RFC 4193), link-local (RFC 3927, RFC 4291). Not 100.64.0.0/10: that
+is a provider's, or a network of machines that stand anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,10 @@ class Parts:
 def complete(config: BackendConfig, folder: Path | None) -> BackendConfig:
     """``config`` with its key's variable from the profile, where it says no place of a key.
     Raises ConfigError for a profile that cannot be used."""
-    if config.profile is None or config.key_env or config.key_file or config.key_keyring:
+    if config.key_env or config.key_file or config.key_keyring:
         return config
-    profile = _load(config, folder)
-    return replace(config, key_env=profile.key_env) if profile.key_env else config
+    profile = _profile(config, folder)
+    return replace(config, key_env=profile.key_env) if profile and profile.key_env else config
 
 
 def make(
@@ -94,7 +93,7 @@ def make(
 
 def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> Parts:
     """What ``make`` would make. Imports no SDK and opens nothing. Raises ConfigError."""
-    profile = None if config.profile is None else _load(config, folder)
+    profile = _profile(config, folder)
     kind: Kind = config.kind if profile is None else profile.kind
     url = config.url or (profile.url if profile else "")
     if kind == "openai" and not url:
@@ -119,6 +118,8 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
         quality=_first(config.quality, model.quality),
         typical_ms=_first(config.typical_ms, model.typical_ms),
         joules_per_token=model.joules_per_token,
+        here=kind == "llama" or (local and _names(url, _LOOPBACK_NETS)),
+        watts=config.watts,
         # What the provider does with prompts says nothing of another host.
         keeps_prompts=profile.keeps_prompts if profile and _is_theirs(config, profile) else None,
         region=profile.region if profile and _is_theirs(config, profile) else "",
@@ -129,20 +130,30 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
 def is_house_url(url: str) -> bool:
     """Whether a URL names this machine or a private address. A name other than ``localhost`` does
     not count: what it resolves to may change, and with it where a private request would go."""
+    return _names(url, _HOUSE_NETS)
+
+
+def _names(url: str, nets: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     try:
         host = urlsplit(url).hostname or ""
-        if host == "localhost":
-            return True
-        address = ipaddress.ip_address(host.partition("%")[0])
+        # With a zone an address may name an interface: fe80::1%eth0.
+        address = ipaddress.ip_address(
+            "127.0.0.1" if host == "localhost" else host.partition("%")[0]
+        )
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in net for net in _HOUSE_NETS)
+    return any((mapped or address) in net for net in nets)
 
 
-def _load(config: BackendConfig, folder: Path | None) -> Profile:
+def _profile(config: BackendConfig, folder: Path | None) -> Profile | None:
+    name = config.profile
+    if name is None and config.kind == "anthropic" and config.url is None:
+        name = "anthropic"
+    if name is None:
+        return None
     try:
-        return load(config.profile or "", folder)
+        return load(name, folder)
     except ProfileError as error:
         raise ConfigError(f"backend {config.name}: {error}") from None
 
@@ -157,7 +168,9 @@ def _model(config: BackendConfig, profile: Profile | None) -> Model:
         raise ConfigError(f"backend {config.name}: model is missing: {profile.title} runs any")
     entry = profile.model(id)
     # A provider has more models than its profile, and new ones sooner.
-    return _unknown(config, id, profile.models[0].quirks) if entry is None else replace(entry, id=id)
+    return (
+        _unknown(config, id, profile.models[0].quirks) if entry is None else replace(entry, id=id)
+    )
 
 
 def _unknown(config: BackendConfig, id: str, quirks: Quirks) -> Model:
@@ -167,9 +180,10 @@ def _unknown(config: BackendConfig, id: str, quirks: Quirks) -> Model:
 
 
 def _is_local(config: BackendConfig, profile: Profile | None, kind: Kind, url: str) -> bool:
-    if kind == "llama":
-        return True
-    return is_house_url(url) if config.house is None else config.house
+    if config.house is not None or kind == "llama":
+        return config.house is not False
+    # A cloud's profile at a private address is most likely a proxy, and what it is told goes on.
+    return is_house_url(url) and (profile is None or profile.local)
 
 
 def _is_theirs(config: BackendConfig, profile: Profile) -> bool:

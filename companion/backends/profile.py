@@ -130,11 +130,12 @@ def names(folder: Path | None = None) -> tuple[str, ...]:
 def load(name: str, folder: Path | None = None) -> Profile:
     """The profile of that name: from ``folder`` if it has one, else as shipped. Raises
     ProfileError."""
-    if _NAME.fullmatch(name):
-        for place in (folder, SHIPPED):
-            path = None if place is None else place / f"{name}.toml"
-            if path is not None and path.is_file():
-                return _read(path)
+    if not _NAME.fullmatch(name):
+        raise ProfileError(f"{name[:48]!r} names no profile: that is 1 to 32 of a-z 0-9 . _ -")
+    for place in (folder, SHIPPED):
+        path = None if place is None else place / f"{name}.toml"
+        if path is not None and path.is_file():
+            return _read(path)
     known = ", ".join(names(folder))
     raise ProfileError(f"there is no profile {name[:48]!r}; there are {known}")
 
