@@ -44,13 +44,14 @@ def is_in_house(backend: BackendConfig, profile: _Profile | None) -> bool:
         return backend.house
     if backend.kind == "llama":
         return True
-    if backend.url is None:
-        return profile is not None and profile.local
-    host = urlsplit(backend.url).hostname or ""
+    if profile is not None and not profile.local:
+        return False
+    host = urlsplit(backend.url or "").hostname or ""
     try:
-        return ipaddress.ip_address(host).is_private
+        return ipaddress.ip_address(host.partition("%")[0]).is_private
     except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local"))
+        # What another name resolves to may change.
+        return host == "localhost" or (backend.url is None and profile is not None)
 
 
 def _router(config: Config, names: list[str], findings: Findings) -> None:

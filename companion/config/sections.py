@@ -95,6 +95,7 @@ def backend(table: Table, profile_kinds: Mapping[str, Kind]) -> BackendConfig:
         key_file=file,
         key_keyring=ring,
         prices=_prices(table),
+        free=table.get("free", bool, False),
         timeout_s=table.number("timeout_s", float, 60.0, 0.1, 600),
         stream=table.get("stream", bool, False),
         house=table.get("house", bool, None),
@@ -105,6 +106,8 @@ def backend(table: Table, profile_kinds: Mapping[str, Kind]) -> BackendConfig:
         watts=table.number("watts", float, None, 0, 100_000),
         extra=table.free("extra"),
     )
+    if config.free and config.prices is not None:
+        table.wrong("free", "prices are given, so it is not free; leave one out")
     table.done()
     _complete(table, config)
     return config
