@@ -82,7 +82,13 @@ class SenderBody(_Body):
 
 def create_app(companion: Service) -> ASGIApp:
     """The application. Every route but ``/healthz`` wants a token."""
-    app = FastAPI(title="Ganglion companion", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Ganglion companion",
+        docs_url=None,
+        redoc_url=None,
+        # FastAPI's own, which variables of the environment could send elsewhere.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:

@@ -13,13 +13,11 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 from companion.config.keys import secrets as known_secrets
 from companion.store import StoreError
-
-if TYPE_CHECKING:
-    from companion.store.tokens import TokenRow
+from companion.store.tokens import TokenRow
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +36,8 @@ ROOT: Final = "root"
 class TokenStore(Protocol):
     """Where tokens are kept. Every method raises StoreError."""
 
-    async def load(self) -> "Mapping[str, TokenRow]": ...
-    async def add(self, row: "TokenRow") -> bool: ...
+    async def load(self) -> Mapping[str, TokenRow]: ...
+    async def add(self, row: TokenRow) -> bool: ...
     async def remove(self, name: str) -> bool: ...
     async def used(self, name: str, when: float) -> None: ...
 
@@ -90,8 +88,6 @@ class TokenBook:
     async def add(self, name: str, scope: TokenScope) -> str:
         """Make a token and return it; nobody can be shown it again. Raises ValueError where there
         is one of that name, and StoreError."""
-        from companion.store.tokens import TokenRow
-
         token = _PREFIX + secrets.token_urlsafe(32)
         known_secrets.add(token)
         row = TokenRow(name, hash_of(token.encode()), scope, self._clock())
@@ -106,7 +102,7 @@ class TokenBook:
         self._rows.pop(name, None)
         return found
 
-    async def rows(self) -> "list[TokenRow]":
+    async def rows(self) -> list[TokenRow]:
         """All named tokens, by name. Raises StoreError."""
         return sorted((await self._need_store().load()).values(), key=lambda row: row.name)
 
