@@ -105,6 +105,7 @@ class Companion:
                 await asyncio.wait_for(task, STOP_S)
         self._tasks.clear()
         await self.router.aclose()
+        await self.tokens.settle()
         if self.store is not None:
             await self.store.aclose()
 

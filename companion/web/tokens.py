@@ -62,6 +62,7 @@ class TokenBook:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        known_secrets.add(root)
         self._root = root.encode()
         self._store = store
         self._clock = clock
@@ -105,6 +106,10 @@ class TokenBook:
     async def rows(self) -> list[TokenRow]:
         """All named tokens, by name. Raises StoreError."""
         return sorted((await self._need_store().load()).values(), key=lambda row: row.name)
+
+    async def settle(self) -> None:
+        """Wait for what is being noted of their use."""
+        await asyncio.gather(*self._noting)
 
     def _need_store(self) -> TokenStore:
         if self._store is None:
