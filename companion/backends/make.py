@@ -42,7 +42,8 @@ class Parts:
     url: str
     """"" for the SDK's own, and for a model in this process."""
     quirks: Quirks
-    profile: Profile | None
+    json_schema: bool
+    """Whether it can be held to a JSON Schema."""
 
 
 def complete(config: BackendConfig, folder: Path | None) -> BackendConfig:
@@ -124,7 +125,7 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
         keeps_prompts=profile.keeps_prompts if profile and _is_theirs(config, profile) else None,
         region=profile.region if profile and _is_theirs(config, profile) else "",
     )
-    return Parts(card, kind, url, model.quirks, profile)
+    return Parts(card, kind, url, model.quirks, model.json_schema)
 
 
 def is_house_url(url: str) -> bool:
