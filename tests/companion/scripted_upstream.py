@@ -16,7 +16,7 @@ is a dict of these keys, all optional:
 | ``retry_after_s`` | the ``Retry-After`` header |
 | ``headers`` | further headers of the answer |
 | ``body``, ``content_type`` | send this as the whole body: text, bytes, or what becomes JSON |
-| ``stream`` | parts of an event stream: a dict or a text is an event, bytes go as is, a number waits (s) |
+| ``stream`` | parts of an event stream: dict or text an event, bytes as they are, a number waits |
 | ``delay_s`` | wait, then answer |
 | ``hang_s`` | wait that long, then close without an answer |
 | ``cut`` | true: half of the body, or the parts of the stream, then close without an end |
