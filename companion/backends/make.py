@@ -62,16 +62,16 @@ def make(
     Raises ConfigError where the configuration and the profile together do not say enough."""
     parts = plan(config, folder=folder, today=today)
     if parts.kind == "llama":
-        from companion.backends.llama import LlamaBackend
-
         if config.path is None:
             raise ConfigError(f"backend {config.name}: path is missing: the GGUF file of its model")
+        from companion.backends.llama import LlamaBackend
+
         return LlamaBackend(parts.card, config.path, threads=config.threads, extra=config.extra)
     if parts.kind == "anthropic":
-        from companion.backends.anthropic import AnthropicBackend
-
         if not key:
             raise ConfigError(f"backend {config.name}: it wants a key; say key_env or key_file")
+        from companion.backends.anthropic import AnthropicBackend
+
         return AnthropicBackend(
             parts.card,
             key=key,

@@ -197,7 +197,9 @@ def _model(said: "_Model", plain: Quirks) -> Model:
 
 def _first(error: ValidationError) -> str:
     """What is wrong, as ``model 2.tier: …``, counting from 1 as people do."""
-    wrong = error.errors(include_url=False)[0]
+    all_wrong = error.errors(include_url=False)
+    # A key that is misspelt is also missing; the spelling says more.
+    wrong = next((w for w in all_wrong if w["type"] == "extra_forbidden"), all_wrong[0])
     key = ""
     for part in wrong["loc"]:
         key += f" {part + 1}" if isinstance(part, int) else f".{part}" if key else str(part)
@@ -216,7 +218,7 @@ class _Strict(BaseModel):
 
 
 _Tokens: TypeAlias = Annotated[int, Field(ge=1, le=100_000_000)]
-_Usd: TypeAlias = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | int
+_Usd: TypeAlias = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 _Address: TypeAlias = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 
