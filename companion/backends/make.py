@@ -77,7 +77,8 @@ def make(
             key=key,
             url=parts.url or None,
             timeout_s=config.timeout_s,
-            extra=config.extra,
+            extra={**parts.quirks.extra, **config.extra},
+            stream=config.stream,
         )
     from companion.backends.openai import OpenAIBackend
 

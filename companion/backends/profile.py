@@ -44,8 +44,13 @@ class Quirks:
     """Where cached input tokens are told, the first that is there; a number in a path is a place
     in a list."""
     reasoning_at: tuple[str, ...] = ("completion_tokens_details.reasoning_tokens",)
+    cache_written_at: tuple[str, ...] = ("prompt_tokens_details.cache_write_tokens",)
+    """Where input tokens are told that the provider put into its cache at a price of their own."""
     reasoning_apart: bool = False
     """Reasoning tokens are not among ``completion_tokens`` and are added to them."""
+    rest_is_output: bool = False
+    """``completion_tokens`` leaves out what was thought, and nothing says how much that was: the
+    output is what ``total_tokens`` is more than ``prompt_tokens``."""
     stream_usage: Literal["option", "always", "never"] = "option"
     """How a stream comes to tell its usage: asked by ``stream_options``, unasked, or not."""
     usage_at: tuple[str, ...] = ("/usage",)
@@ -228,7 +233,9 @@ class _Quirks(_Strict):
     extra: dict[str, Any] | None = None
     cached_at: list[str] | None = None
     reasoning_at: list[str] | None = None
+    cache_written_at: list[str] | None = None
     reasoning_apart: bool | None = None
+    rest_is_output: bool | None = None
     stream_usage: Literal["option", "always", "never"] | None = None
     usage_at: list[str] | None = None
 
