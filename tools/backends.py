@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import os
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -51,7 +52,7 @@ def run_check(home: Home, name: str, model: str, config: Path | None, today: dat
     try:
         backend = complete(_named(home, name, model, config), folder)
         return asyncio.run(_print(backend, read_key(backend), folder, today))
-    except (ConfigError, profile.ProfileError) as error:
+    except ConfigError as error:
         raise Problem(str(error)) from None
 
 
@@ -75,10 +76,10 @@ def _line(finding: Finding, paint: Paint) -> str:
 
 def _named(home: Home, name: str, model: str, config: Path | None) -> BackendConfig:
     path = config or home.config
+    profiles = profile.Shelf(home.folder / "profiles")
     known: dict[str, BackendConfig] = {}
     if config is not None or path.exists():
-        known = {backend.name: backend for backend in load(path).backends}
-    profiles = profile.names(home.folder / "profiles")
+        known = {b.name: b for b in load(path, os.environ, profiles).backends}
     if name in known:
         found = known[name]
     elif name in profiles:

@@ -7,7 +7,7 @@ is strict: a key that is not known, or of another type, is an error that names f
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from companion.config import ConfigError
 from companion.meter import Prices, Tier
 from companion.meter.book import Dated
 
@@ -124,7 +125,7 @@ class Profile:
         return next((entry for entry in self.models if entry.id == ANY), None)
 
 
-class ProfileError(Exception):
+class ProfileError(ConfigError):
     """A profile cannot be used. The message names file and key, and what is allowed."""
 
 
@@ -147,6 +148,32 @@ def load(name: str, folder: Path | None = None) -> Profile:
             return _read(path)
     known = ", ".join(names(folder))
     raise ProfileError(f"there is no profile {name[:48]!r}; there are {known}")
+
+
+class Shelf(Mapping[str, Profile]):
+    """All profiles by name. One is read when it is looked up, and not twice; ``shelf[name]`` raises
+    ProfileError where its file is wrong."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._names = names(folder)
+        self._read: dict[str, Profile] = {}
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._read:
+            self._read[name] = load(name, self._folder)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
 
 def parse(text: str, name: str, origin: str) -> Profile:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from companion.backends.make import complete, is_house_url, make, plan
+from companion.backends.make import complete, make, plan
 from companion.backends.openai import OpenAIBackend
 from companion.config import BackendConfig, ConfigError
+from companion.config.house import is_house_url
 from companion.meter import Prices
 
 DAY = date(2026, 11, 21)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from companion.backends import profile
-from companion.backends.profile import PLAIN, ProfileError, load, names, parse
+from companion.backends.profile import PLAIN, ProfileError, Shelf, load, names, parse
+from companion.config import ConfigError
 
 MINIMAL = """
 title = "Some"
@@ -135,6 +136,17 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ProfileError, match=r"mine\.toml: it cannot be read: it is no text"):
         load("mine", tmp_path)
+
+
+def test_a_shelf_reads_what_is_looked_up_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("= broken")
+    (tmp_path / "mine.toml").write_text(MINIMAL)
+    shelf = Shelf(tmp_path)
+    assert "broken" in shelf and len(shelf) == len(names()) + 2 and "none" not in shelf
+    assert shelf["mine"].title == "Some" and shelf["mine"] is shelf["mine"]
+    assert shelf.get("none") is None
+    with pytest.raises(ConfigError, match=r"broken\.toml"):
+        shelf["broken"]
 
 
 def test_the_entry_for_any_model_comes_last() -> None:

@@ -86,6 +86,15 @@ def test_check_of_a_configured_backend(home: Path, upstream: ScriptedUpstream) -
     assert "key: none wanted" in done.stdout and "cost: free" in done.stdout
 
 
+def test_check_of_a_backend_that_a_profile_fills(home: Path, upstream: ScriptedUpstream) -> None:
+    (home / "ganglion.toml").write_text('[[backend]]\nprofile = "mine"\nname = "cheap"\n')
+    (home / "profiles" / "broken.toml").write_text("= nobody names it")
+    upstream.script(FINE)
+    done = ganglion("backends", "check", "cheap", home=home, MINE_API_KEY=KEY, NO_PROXY="*")
+    assert done.returncode == 0, done
+    assert "mine 2026-11-01" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
