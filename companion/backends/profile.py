@@ -38,6 +38,8 @@ class Quirks:
     """Fields of a request that it refuses."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that each request has."""
+    call_extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that each tool call of an earlier round has, as it is sent back."""
     cached_at: tuple[str, ...] = (
         "prompt_tokens_details.cached_tokens",
         "prompt_cache_hit_tokens",
@@ -258,6 +260,7 @@ class _Quirks(_Strict):
     max_tokens: Literal["max_tokens", "max_completion_tokens"] | None = None
     forbidden: list[str] | None = None
     extra: dict[str, Any] | None = None
+    call_extra: dict[str, Any] | None = None
     cached_at: list[str] | None = None
     reasoning_at: list[str] | None = None
     cache_written_at: list[str] | None = None

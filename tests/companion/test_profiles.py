@@ -135,6 +135,19 @@ async def test_a_stream_of_deltas(name: str, upstream: ScriptedUpstream) -> None
     assert body["stream"] is True and not body.keys() & set(known["not_sent"])
 
 
+async def test_gemini_gets_its_calls_back_with_a_signature(upstream: ScriptedUpstream) -> None:
+    upstream.script([{"text": "Done."}])
+    made = backend("google", upstream)
+    ran = ("d", [("gpio_write", {"pin": 5, "value": 1}, {"level": 1})])
+    try:
+        await made.answer(request(messages=(("u", "Turn the lamp on."), ran), tools=(GPIO_WRITE,)))
+    finally:
+        await made.aclose()
+    (call,) = upstream.requests[-1]["messages"][2]["tool_calls"]
+    assert call["function"]["name"] == "gpio_write" and call["id"]
+    assert call["extra_content"]["google"]["thought_signature"]
+
+
 @pytest.mark.parametrize("name", names())
 async def test_an_error(name: str, upstream: ScriptedUpstream) -> None:
     known = shapes(name)["error"]
