@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,8 @@ from companion.backends import prompt
 from companion.backends.base import BackendError, Point, Request
 from companion.backends.fit import BYTES_PER_TOKEN, CORE, fit, fit_tools, fits
 from companion.toolset import ToolSpec
-from tests.companion.test_openai import TOOLS, request
-from tools import specs
+from tests.companion.test_openai import ALL_TOOLS, TOOLS, request
 
-FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
-ALL_TOOLS = tuple(ToolSpec(**spec.wire()) for spec in specs.read(FIRMWARE))
 RAN = ("gpio_write", {"pin": 5, "value": 1}, {"pin": 5, "level": 1})
 
 
