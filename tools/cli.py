@@ -52,6 +52,13 @@ ConfigOption = Annotated[
 ]  # fmt: skip
 
 
+backends_app = typer.Typer(
+    help="Who can answer: providers, models, prices; and whether one of them works.",
+    no_args_is_help=True,
+)
+app.add_typer(backends_app, name="backends")
+
+
 @app.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and more of the log.")] = (
@@ -361,6 +368,46 @@ def token_remove(
 ) -> None:
     """Shut the token NAME out: here at once, at other companions within two seconds."""
     _client(home).remove_token(name)
+
+
+@backends_app.command("list")
+def backends_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """The providers that are known: models, USD per million tokens, what they do with prompts.
+
+    Your own: a TOML file each in the folder profiles/ of the state folder (docs/backends.md).
+    """
+    from datetime import date
+
+    from tools import backends
+    from tools.state import Home
+
+    rows = backends.listed(Home(home), date.today())
+    if as_json:
+        _print_json(rows)
+    else:
+        print("\n".join(backends.lines(rows)))
+
+
+@backends_app.command("check")
+def backends_check(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="ID", help="Instead of the one that is configured.")
+    ] = "",
+    config: ConfigOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Make a few short, real calls to NAME and print what worked. They cost what they cost.
+
+    NAME is a backend of ganglion.toml, or a provider whose key is in the environment.
+    """
+    from datetime import date
+
+    from tools import backends
+    from tools.state import Home
+
+    if not backends.run_check(Home(home), name, model, config, date.today()):
+        raise typer.Exit(FAILED)
 
 
 def _client(home: Path | None) -> Any:
