@@ -60,7 +60,7 @@ def read(
 def loads(body: bytes) -> dict[str, Any]:
     """A JSON object. Raises BackendError ``bad_response``."""
     try:
-        data = json.loads(body, parse_constant=_no_constant)
+        data = _decode(body.decode("utf-8-sig", "surrogatepass"))
     except (ValueError, RecursionError):
         if body[:64].lstrip().startswith(b"<"):
             _bad("it sent HTML instead of JSON; is the url right?")
@@ -121,6 +121,10 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+# One for all: json.loads with an argument makes a new one each time.
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+
+
 def _calls(message: Mapping[str, Any]) -> tuple[Call, ...]:
     raw = message.get("tool_calls") or []
     if not isinstance(raw, list):
@@ -140,7 +144,7 @@ def _arguments(raw: Any, name: str) -> dict[str, Any]:
     if raw is None or raw == "":
         return {}
     try:
-        args = json.loads(raw, parse_constant=_no_constant) if isinstance(raw, str) else raw
+        args = _decode(raw) if isinstance(raw, str) else raw
     except (ValueError, RecursionError):
         _bad(f"its arguments of {name[:48]} are malformed JSON")
     if not isinstance(args, dict):

@@ -28,13 +28,12 @@ KEEPALIVE_S: Final = 300.0
 CONNECTIONS_MAX: Final = 100
 BODY_BYTES_MAX: Final = 1024 * 1024
 _DRAIN_S: Final = 0.1
-"""How long the end of a body is waited for that is of no interest, to keep its connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """``headers`` are found whatever their case. ``chunks`` is the body as it comes, which may
-    raise BackendError; it can be read once, and only inside ``post``."""
+    """``headers`` are found whatever their case. ``chunks`` is the body as it comes; it can be
+    read once, and only inside ``post``, which turns what it raises into BackendError."""
 
     status: int
     headers: Mapping[str, str]
@@ -79,6 +78,15 @@ async def whole(reply: Reply) -> bytes:
             raise BackendError("bad_response", "its answer is over 1 MiB")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def drain(reply: Reply) -> None:
+    """Read what is left of a body that is of no interest: only then can its connection be used
+    again. Where the end does not come at once, or not at all, the connection is given up."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_DRAIN_S):
+            async for _ in reply.chunks:
+                pass
 
 
 def _proxied(host: str) -> bool:
@@ -126,9 +134,7 @@ class _Plain:
                     self._url, data=body, headers=self._headers, allow_redirects=False
                 ) as response,
             ):
-                chunks = response.content.iter_any()
-                yield Reply(response.status, response.headers, chunks)
-                await _drain(chunks)
+                yield Reply(response.status, response.headers, response.content.iter_any())
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             raise _unreachable(error) from None
         except TimeoutError:
@@ -184,9 +190,7 @@ class _Secure:
                     "POST", self._url, content=body, headers=self._headers
                 ) as response,
             ):
-                chunks = response.aiter_bytes()
-                yield Reply(response.status_code, response.headers, chunks)
-                await _drain(chunks)
+                yield Reply(response.status_code, response.headers, response.aiter_bytes())
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
             raise _unreachable(error) from None
         except TimeoutError:
@@ -201,14 +205,6 @@ class _Secure:
 
     async def aclose(self) -> None:
         await self._client.aclose()
-
-
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """A connection can only be used again when the body on it has been read to its end."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_S):
-            async for _ in chunks:
-                pass
 
 
 def _unreachable(error: Exception) -> BackendError:

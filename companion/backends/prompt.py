@@ -64,6 +64,11 @@ class Size:
     tokens: int
     messages: int = 1
 
+    @classmethod
+    def of(cls, bytes_: int, messages: int) -> "Size":
+        """Of a prompt of so many bytes and messages."""
+        return cls(bytes_, -(-bytes_ // BYTES_PER_TOKEN), messages)
+
     @property
     def bound_tokens(self) -> int:
         """The most tokens it can have: no tokenizer makes more of them than there are bytes."""
@@ -81,12 +86,7 @@ class Prompt:
 
     @property
     def size(self) -> Size:
-        return size(len(self.tools) + len(self.messages), self.count)
-
-
-def size(length_bytes: int, messages: int) -> Size:
-    """Of a prompt of so many bytes and messages."""
-    return Size(length_bytes, -(-length_bytes // BYTES_PER_TOKEN), messages)
+        return Size.of(len(self.tools) + len(self.messages), self.count)
 
 
 def assemble(request: Request) -> Prompt:
