@@ -89,16 +89,19 @@ def test_the_hours_and_days_around_a_change_add_up(zone: str) -> None:
     found = list(changes(zone))
     assert len(found) == 2
     for change in found:
-        day = calendar.window("day", change)
+        # At midnight it is the day that ends or the one that begins.
+        days = {calendar.window("day", t) for t in (change - 1, change)}
         before, after = (datetime.fromtimestamp(t, tz) for t in (change - 1, change))
         gained = after.utcoffset() - before.utcoffset()  # type: ignore[operator]
-        assert day.ends - day.begins == 86_400 - gained.total_seconds()
-        labels, at = [], day.begins
-        while at < day.ends:
-            hour = calendar.window("hour", at)
-            labels.append(hour.label)
-            at = hour.ends
-        assert at == day.ends and len(set(labels)) == len(labels)
+        lengths = sum(day.ends - day.begins for day in days)
+        assert lengths == len(days) * 86_400 - gained.total_seconds()
+        for day in days:
+            labels, at = [], day.begins
+            while at < day.ends:
+                hour = calendar.window("hour", at)
+                labels.append(hour.label)
+                at = hour.ends
+            assert at == day.ends and len(set(labels)) == len(labels)
 
 
 def test_the_hour_that_comes_twice_is_two_hours() -> None:
