@@ -77,6 +77,19 @@ class Calendar:
         reached = local - before
         return reached if reached < changed else max(changed, local - after)
 
+    def offsets(self, begins: float, ends: float) -> tuple[tuple[int, int], ...]:
+        """``(from, seconds ahead of UTC)`` in order, for all that holds between ``begins`` and
+        ``ends``; the first holds from before ``begins``."""
+        at, last = int(begins // 1), int(ends // 1)
+        found = [(at, self.offset(at))]
+        while at < last:
+            following = min(at + _DAY_S, last)
+            if self.offset(following) != found[-1][1]:
+                change = self._change(at, following)
+                found.append((change, self.offset(change)))
+            at = following
+        return tuple(found)
+
     def _days(self, kind: Window, at: int) -> Span:
         day = self.day_of(at)
         if kind == "day":

@@ -46,7 +46,7 @@ SUMMED = (
 """Columns of ``answers`` whose sums ``days`` has by the same names; ``estimated`` becomes a
 count."""
 
-GROUPED = ("device", "tier", "backend", "model", "outcome")
+GROUPED = ("device", "tier", "backend", "model", "outcome", "energy_how")
 """Columns of ``answers`` that, with ``day``, are the key of ``days``."""
 
 days = sa.Table(
