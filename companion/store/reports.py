@@ -6,13 +6,12 @@ because what it was made of is gone.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.engine.default import DefaultDialect
 
 from companion.meter.calendar import Calendar
 from companion.meter.whatif import Traffic
@@ -21,9 +20,9 @@ from companion.store.tables import answers, counters, days
 __all__ = [
     "KEYS",
     "Counted",
-    "Fetch",
     "Key",
     "Range",
+    "Read",
     "Report",
     "Spent",
     "Sums",
@@ -35,11 +34,8 @@ __all__ = [
 Key: TypeAlias = Literal["device", "day", "tier", "backend"]
 
 
-class Fetch(Protocol):
-    """How a statement is run: text with parameters as ``$1`` → rows."""
-
-    def __call__(self, sql: str, *params: Any) -> Awaitable[Sequence[Sequence[Any]]]: ...
-
+Read: TypeAlias = Callable[["sa.Select[Any]"], Awaitable[Sequence[Sequence[Any]]]]
+"""What runs a statement: ``Store.read``."""
 
 KEYS: Final[tuple[Key, ...]] = ("device", "day", "tier", "backend")
 _EPOCH: Final = date(1970, 1, 1)
@@ -110,10 +106,10 @@ class Counted:
     tokens_reserved: int = 0
 
 
-async def spend(fetch: Fetch, by: Sequence[Key], range_: Range, calendar: Calendar) -> Report:
+async def spend(read: Read, by: Sequence[Key], range_: Range, calendar: Calendar) -> Report:
     """Sums by any of ``KEYS``, or of everything where ``by`` is empty."""
     raw, rolled = _raw(range_, calendar), _rolled(range_)
-    day = await _day(fetch, raw, calendar) if "day" in by else None
+    day = await _day(read, raw, calendar) if "day" in by else None
     from_raw = [day if k == "day" else answers.c[k] for k in by]
     from_days = [days.c[k] for k in by]
 
@@ -124,14 +120,14 @@ async def spend(fetch: Fetch, by: Sequence[Key], range_: Range, calendar: Calend
         _grouped(from_days, _DAY_SUMS, rolled, sa.func.max(days.c.day)),
     )
     # In one statement, so that no answer is missed or doubled while it becomes a day.
-    for last, *row in await _run(fetch, sa.union_all(*both)):
+    for last, *row in await read(_all_of(*both)):
         amounts = row[len(by) :]
         if amounts[0]:  # where there is no key there is a line without rows, of NULLs
             until = max(until, last)
             sums[tuple(row[: len(by)]) if last else _key(by, row)] += _sums(amounts)
 
-    times = await _times(fetch, by, from_raw, raw) if by else {}
-    of_all = await _times(fetch, (), (), raw)
+    times = await _times(read, by, from_raw, raw) if by else {}
+    of_all = await _times(read, (), (), raw)
     return Report(
         by=tuple(by),
         range=range_,
@@ -143,7 +139,7 @@ async def spend(fetch: Fetch, by: Sequence[Key], range_: Range, calendar: Calend
     )
 
 
-async def traffic(fetch: Fetch, range_: Range, calendar: Calendar) -> tuple[Traffic, ...]:
+async def traffic(read: Read, range_: Range, calendar: Calendar) -> tuple[Traffic, ...]:
     """What ``meter.whatif`` starts from."""
     parts = []
     for table, asks, where in (
@@ -166,7 +162,7 @@ async def traffic(fetch: Fetch, range_: Range, calendar: Calendar) -> tuple[Traf
             _grouped([tier, modelled], [sa.func.sum(s) for s in sums], where, sa.literal(""))
         )
     found: dict[tuple[str, bool], tuple[int, ...]] = {}
-    for _, tier_, modelled_, *amounts in await _run(fetch, sa.union_all(*parts)):
+    for _, tier_, modelled_, *amounts in await read(_all_of(*parts)):
         before = found.get((tier_, bool(modelled_)), (0,) * len(amounts))
         found[(tier_, bool(modelled_))] = tuple(
             a + int(b) for a, b in zip(before, amounts, strict=True)
@@ -177,37 +173,24 @@ async def traffic(fetch: Fetch, range_: Range, calendar: Calendar) -> tuple[Traf
     )
 
 
-async def counted(fetch: Fetch, keys: Collection[str]) -> Mapping[str, Counted]:
+async def counted(read: Read, keys: Collection[str]) -> Mapping[str, Counted]:
     """What is counted on these slots; one on which nothing was counted yet is left out."""
     c = counters.c
     columns = (c.key, c.nano_spent, c.nano_reserved, c.tokens_spent, c.tokens_reserved)
-    text = str(sa.select(*columns).compile(dialect=_DIALECT))
     found: dict[str, Counted] = {}
     wanted = sorted(keys)
     # Databases bound the parameters of one statement.
     for at in range(0, len(wanted), _KEYS_MAX):
         some = wanted[at : at + _KEYS_MAX]
-        marks = ", ".join(f"${n}" for n in range(1, len(some) + 1))
-        for key, *amounts in await fetch(f"{text} WHERE counters.key IN ({marks})", *some):
+        for key, *amounts in await read(sa.select(*columns).where(c.key.in_(some))):
             found[key] = Counted(*amounts)
     return found
 
 
 _KEYS_MAX: Final = 500
-_DIALECT: Final = DefaultDialect(paramstyle="numeric_dollar")
-"""What is written here is the same in SQLite's and PostgreSQL's SQL."""
 
 
 # -- what is asked of the tables
-
-
-async def _run(fetch: Fetch, statement: sa.Executable) -> Sequence[Sequence[Any]]:
-    # No parameter comes from outside but numbers and days, so they are written out: PostgreSQL
-    # could not tell the type of one that stands beside others only.
-    text = statement.compile(  # type: ignore[attr-defined]
-        dialect=_DIALECT, compile_kwargs={"literal_binds": True}
-    )
-    return await fetch(str(text))
 
 
 def _when(condition: Any, value: Any) -> Any:
@@ -261,14 +244,21 @@ def _rolled(range_: Range) -> list[Any]:
 def _grouped(
     keys: Sequence[Any], sums: Iterable[Any], where: Sequence[Any], first: Any
 ) -> "sa.Select[Any]":
-    named = [key.label(f"k{n}") for n, key in enumerate(keys)]
-    return sa.select(first, *named, *sums).where(*where).group_by(*named)
+    # Grouped by the names of the keys: PostgreSQL would take an expression with parameters in it
+    # for another one there.
+    names = [f"k{n}" for n in range(len(keys))]
+    named = [key.label(name) for key, name in zip(keys, names, strict=True)]
+    return sa.select(first, *named, *sums).where(*where).group_by(*names)
 
 
-async def _day(fetch: Fetch, where: Sequence[Any], calendar: Calendar) -> Any:
+def _all_of(*parts: "sa.Select[Any]") -> "sa.Select[Any]":
+    return sa.select(sa.union_all(*parts).subquery())
+
+
+async def _day(read: Read, where: Sequence[Any], calendar: Calendar) -> Any:
     """The local day of an answer, counted from 1970-01-01, as text."""
     ends = sa.select(sa.func.min(answers.c.time), sa.func.max(answers.c.time)).where(*where)
-    ((first, last),) = await _run(fetch, ends)
+    ((first, last),) = await read(ends)
     if first is None:
         return sa.literal("0")
     (_, ahead), *changes = calendar.offsets(first, last)
@@ -285,7 +275,7 @@ _UNTIMED: Final = (0, None, None)
 
 
 async def _times(
-    fetch: Fetch, by: Sequence[Key], keys: Sequence[Any], where: Sequence[Any]
+    read: Read, by: Sequence[Key], keys: Sequence[Any], where: Sequence[Any]
 ) -> dict[tuple[str, ...], tuple[int, int | None, int | None]]:
     """Key → how many answers, and the nearest-rank percentiles 50 and 95 of their ``ms``."""
     named = [key.label(f"k{n}") for n, key in enumerate(keys)]
@@ -307,7 +297,7 @@ async def _times(
     statement = sa.select(*groups, sa.func.count(), *at).group_by(*groups)
     return {
         _key(by, row): (int(row[-3]), int(row[-2]), int(row[-1]))
-        for row in await _run(fetch, statement)
+        for row in await read(statement)
         if row[-3]
     }
 

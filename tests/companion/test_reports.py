@@ -2,7 +2,6 @@
 
 import math
 import random
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -98,7 +97,6 @@ class Sqlite:
     def __init__(self, path: Path) -> None:
         self._engine = sa.create_engine(f"sqlite:///{path}")
         metadata.create_all(self._engine)
-        self._db = sqlite3.connect(path)
 
     async def fill(self, rows: Sequence[Row]) -> None:
         kept = [row._asdict() for row in rows if not is_rolled(row)]
@@ -110,11 +108,11 @@ class Sqlite:
             with self._engine.begin() as connection:
                 connection.execute(sa.insert(table), rows)
 
-    async def fetch(self, sql: str, *params: Any) -> list[Any]:
-        return self._db.execute(sql.replace("$", "?"), params).fetchall()
+    async def read(self, statement: Any) -> Any:
+        with self._engine.connect() as connection:
+            return connection.execute(statement).all()
 
     def close(self) -> None:
-        self._db.close()
         self._engine.dispose()
 
 
@@ -166,7 +164,7 @@ async def test_sums_are_those_done_by_hand(database: Sqlite, range_: Range) -> N
     until = "9" if range_.until is None else range_.until.isoformat()
     inside = [row for row in rows if since <= day(row) <= until]
     for by in ALL_KEYS:
-        report = await spend(database.fetch, by, range_, BERLIN)
+        report = await spend(database.read, by, range_, BERLIN)
         expected = defaultdict(list)
         for row in inside:
             key = tuple(day(row) if k == "day" else getattr(row, k) for k in by)
@@ -187,17 +185,17 @@ async def test_a_report_and_the_next_one_share_nothing_and_miss_nothing(
 ) -> None:
     rows = random_rows(2)
     await database.fill(rows)
-    whole = (await spend(database.fetch, (), Range(), BERLIN)).total.sums
+    whole = (await spend(database.read, (), Range(), BERLIN)).total.sums
     for border in (date(2026, 10, n) for n in range(19, 31)):
-        before = (await spend(database.fetch, (), Range(until=border), BERLIN)).total.sums
+        before = (await spend(database.read, (), Range(until=border), BERLIN)).total.sums
         after = Range(since=date.fromordinal(border.toordinal() + 1))
-        assert before + (await spend(database.fetch, (), after, BERLIN)).total.sums == whole
+        assert before + (await spend(database.read, (), after, BERLIN)).total.sums == whole
 
 
 async def test_an_empty_house_has_empty_reports(database: Sqlite) -> None:
-    report = await spend(database.fetch, ("device", "day"), Range(), BERLIN)
+    report = await spend(database.read, ("device", "day"), Range(), BERLIN)
     assert report.lines == () and report.total.sums == Sums() and report.total.p50_ms is None
-    assert await traffic(database.fetch, Range(), BERLIN) == ()
+    assert await traffic(database.read, Range(), BERLIN) == ()
 
 
 async def test_an_answer_counts_to_the_day_it_has_in_the_house(
@@ -213,7 +211,7 @@ async def test_an_answer_counts_to_the_day_it_has_in_the_house(
     ]
     await database.fill(rows)
     by: tuple[Key, ...] = ("day",)
-    report = await spend(database.fetch, by, Range(), BERLIN)
+    report = await spend(database.read, by, Range(), BERLIN)
     assert [(line.key[0], line.sums.asks) for line in report.lines] == [
         ("2026-10-24", 1),
         ("2026-10-25", 2),
@@ -229,7 +227,7 @@ async def test_traffic_has_the_tokens_of_models_and_guesses_for_the_rest(
     expected: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:
         expected[(row.tier, bool(row.model))].append(row)
-    assert await traffic(database.fetch, Range(), BERLIN) == tuple(
+    assert await traffic(database.read, Range(), BERLIN) == tuple(
         Traffic(
             tier,
             len(some),
@@ -257,5 +255,5 @@ async def test_what_is_counted_on_many_slots(database: Sqlite) -> None:
         for n, key in enumerate(keys)
     ]
     await database.insert(counters, rows)
-    found = await counted(database.fetch, [*keys[:-1], "house/day/2026-11-21"])
+    found = await counted(database.read, [*keys[:-1], "house/day/2026-11-21"])
     assert found == {key: Counted(n, n + 1, n + 2, n + 3) for n, key in enumerate(keys[:-1])}
