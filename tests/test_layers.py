@@ -124,7 +124,7 @@ FIRMWARE = {
 COMPANION_ORDER = [
     {"wire", "zones"},
     {"link", "store", "meter", "context", "toolset", "config"},
-    {"backends", "fleet"},
+    {"backends", "fleet", "ops"},
     {"router"},
     {"turn", "dispatch"},
     {"web"},
