@@ -14,7 +14,7 @@ from companion.backends import completion, prompt
 from companion.backends.base import BackendError, ToolSpec
 from companion.wire import CALLS_MAX
 
-FORM: Final = """
+FORM: Final = """\
 You answer with one JSON object and nothing else: {"calls":[{"tool":NAME,"args":{}}],"say":TEXT}.
 "calls" are the tools that you call, in order; [] for none. "say" is your sentence; "" for none
 beside calls. The results of your calls come back to you as JSON. The tools, each with its
@@ -56,7 +56,9 @@ def messages(whole: Sequence[Mapping[str, Any]], specs: Sequence[ToolSpec]) -> l
     for message in whole:
         role, text = _plain(message, bool(specs))
         if role == "system" and specs:
-            text += FORM + prompt.functions(specs).decode()
+            # Before all else: 20 KB that must not be computed anew when a fact or a name changes,
+            # or when another device asks.
+            text = f"{FORM}{prompt.functions(specs).decode()}\n\n{text}"
         if result and result[-1]["role"] == role:
             result[-1]["content"] += "\n" + text
         else:
