@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tools import report
+from tools.options import HomeOption
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -25,14 +27,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="State folder. Default: $GANGLION_HOME, or ~/.local/state/ganglion.",
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BrokerOption = Annotated[
     str,
@@ -286,6 +280,10 @@ def demo(
         say=sentences, json=wants_json, broker=broker, ca=ca, device=device, config=config
     )
     raise typer.Exit(demos.run(options))
+
+
+app.add_typer(report.app, name="report")
+app.command()(report.budget)
 
 
 config_app = typer.Typer(help="What ganglion.toml says.", no_args_is_help=True)
