@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from companion.backends.profile import parse as parse_profile
 from companion.config import (
     BackendConfig,
     BrokerConfig,
@@ -339,7 +340,10 @@ def test_the_examples_in_the_documentation_are_valid() -> None:
     ]
     assert {name for name, _ in examples} >= {"backends.md"}
     for name, example in examples:
-        parse(example, name)
+        if example.startswith("title"):
+            parse_profile(example, "example", name)
+        else:
+            parse(example, name)
 
 
 def test_no_file_is_the_defaults() -> None:
