@@ -222,6 +222,15 @@ async def test_odd_texts_do_not_break_it(backend: LlamaBackend) -> None:
         assert (await backend.answer(request(("u", odd)))).usage.output
 
 
+async def test_without_a_grammar_its_answer_is_refused(backend: LlamaBackend) -> None:
+    """A spec that llama.cpp makes no grammar of (a toolset would have left it out): it goes on
+    without one, and says so to nobody."""
+    odd = {"type": "object", "properties": {"a": {"type": "nonsense"}}, "required": ["a"]}
+    spec = ToolSpec("odd", "", odd, True)
+    assert await code_of(backend.answer(request(tools=(spec,)))) == "bad_response"
+    assert (await backend.answer(request())).usage.output
+
+
 async def test_closing_ends_what_runs_and_frees_the_model(gguf: Path) -> None:
     def threads() -> int:
         return psutil.Process().num_threads()
