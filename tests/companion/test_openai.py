@@ -495,6 +495,31 @@ async def test_a_real_llama_server_is_understood(llama: str) -> None:
     await backend.aclose()
 
 
+async def test_a_real_server_finds_all_before_the_newest_message_in_its_cache(llama: str) -> None:
+    backend = OpenAIBackend(Card("llama", "edge", "random"), llama)
+    one = request(("u", "is the lamp on?"), seconds=60, tools=ALL_TOOLS[:12], local_time="13:05")
+    first = await backend.answer(one)
+    # The lamp is on by now, and a minute is over.
+    two = replace(
+        one,
+        messages=(*one.messages, ("a", "No."), ("u", "and now?")),
+        points=(Point("lamp", 5, "out", 1),),
+        local_time="13:06",
+    )
+    second = await backend.answer(two)
+    assert second.usage.cached > first.usage.input - 200, second.usage
+    assert first.usage.input > 4_000  # a token a byte
+    await backend.aclose()
+
+
+async def test_a_real_llama_server_streams(llama: str) -> None:
+    backend = OpenAIBackend(Card("llama", "edge", "random"), llama, stream=True)
+    answer = await backend.answer(request(("u", "hello"), seconds=60))
+    assert answer.say and not answer.usage.estimated and answer.usage.output > 1
+    assert answer.first_ms is not None
+    await backend.aclose()
+
+
 async def test_a_real_llama_server_answers_a_device(house: MakeHouse, llama: str) -> None:
     h = await house(Phrases(), OpenAIBackend(Card("llama", "edge", "random"), llama))
     d = await h.device("kitchen")
