@@ -85,6 +85,8 @@ def chart(
     kind = out.suffix.lower()
     if kind not in (".svg", ".png"):
         raise Usage(f"--out {out}: the name says what it becomes; end it in .svg or .png")
+    if not out.parent.is_dir():
+        raise Problem(f"{shown(out)} cannot be written: there is no folder {shown(out.parent)}")
     picture = _client(home).content(f"/reports/chart{kind}", since=since, until=until)
     try:
         out.write_bytes(picture)
