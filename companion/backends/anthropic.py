@@ -56,6 +56,8 @@ class AnthropicBackend:
         import anthropic
         import httpx2
 
+        # At its debug level the SDK logs requests whole, and with them what people said.
+        logging.getLogger("anthropic").setLevel(logging.INFO)
         self._sdk = anthropic
         self._http = httpx2
         self._timeout_s = timeout_s

@@ -289,8 +289,8 @@ class _Price(_Strict):
     output_usd_per_mtok: _Usd
     cached_usd_per_mtok: _Usd | None = None
     cache_written_usd_per_mtok: _Usd | None = None
-    usd_per_request: _Usd = 0
-    usd_per_hour: _Usd = 0
+    request_usd: _Usd = 0
+    hour_usd: _Usd = 0
 
     def dated(self) -> Dated:
         prices = Prices.per_million(
@@ -298,8 +298,8 @@ class _Price(_Strict):
             self.output_usd_per_mtok,
             self.cached_usd_per_mtok,
             self.cache_written_usd_per_mtok,
-            request_usd=self.usd_per_request,
-            hour_usd=self.usd_per_hour,
+            request_usd=self.request_usd,
+            hour_usd=self.hour_usd,
         )
         return Dated(self.since, prices, self.source)
 

@@ -458,7 +458,7 @@ async def test_the_instructions_that_anthropic_adds_for_tools_are_no_lie(
     assert (u.input, u.suspect) == (usage["input_tokens"], False)
 
 
-async def test_the_key_is_in_no_error_log_or_repr(
+async def test_neither_key_nor_sentence_is_in_an_error_log_or_repr(
     upstream: ScriptedUpstream, backend: AnthropicBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -467,9 +467,10 @@ async def test_the_key_is_in_no_error_log_or_repr(
     said = [repr(backend)]
     for _ in range(4):
         with pytest.raises(BackendError) as caught:
-            await backend.answer(request())
+            await backend.answer(request(("u", "my secret wish")))
         said += [str(caught.value), caught.value.msg]
-    assert KEY not in "".join(said) + caplog.text
+    told = "".join(said) + caplog.text
+    assert KEY not in told and "secret wish" not in told
 
 
 async def test_a_proxy_is_asked_unless_the_url_is_this_machine(

@@ -1,14 +1,18 @@
 """Profiles as files: what is in one, what is wrong with one, and whose wins."""
 
+import dataclasses
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from companion.backends import profile
-from companion.backends.profile import PLAIN, ProfileError, Shelf, load, names, parse
+from companion.backends.profile import PLAIN, ProfileError, Quirks, Shelf, load, names, parse
 from companion.config import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 MINIMAL = """
 title = "Some"
@@ -51,6 +55,28 @@ def test_what_is_local_stays_on_this_machine_and_wants_no_key(name: str) -> None
     assert found.local == found.url.startswith("http://127.0.0.1:")
     assert found.local or found.key_env
     assert not found.local or (found.keeps_prompts is False and not found.key_env)
+
+
+def test_the_example_in_the_docs_is_a_profile_with_every_key() -> None:
+    text = (ROOT / "docs/backends.md").read_text()
+    example = text.split("A provider of your own", 1)[1].split("```toml\n", 1)[1].split("```")[0]
+    found = parse(example, "some", "docs/backends.md")
+    (model,) = found.models
+    assert found.sources and model.dated and found.unconfirmed == ("region",)
+    said = tomllib.loads(example)
+    entry = said["model"][0]
+    assert said.keys() == profile._File.model_fields.keys()
+    assert entry.keys() == profile._Model.model_fields.keys()
+    assert said["quirks"].keys() == {field.name for field in dataclasses.fields(Quirks)}
+    names_of = {f.alias or name for name, f in profile._Price.model_fields.items()}
+    assert entry["price"][0].keys() == names_of
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_docs_name_it_with_its_key(name: str) -> None:
+    text = (ROOT / "docs/backends.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("|") and f"`{name}`" in line)
+    assert load(name).key_env in row
 
 
 def test_a_price_ceiling_is_the_price(tmp_path: Path) -> None:
