@@ -9,7 +9,7 @@ import io
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 from fastapi import APIRouter
@@ -19,6 +19,7 @@ from companion.config import Config
 from companion.fleet import Fleet
 from companion.meter import usd
 from companion.meter.budget import Budgets, Standing
+from companion.meter.calendar import Offset
 from companion.meter.whatif import Offer, Scenario, WhatIf, what_if
 from companion.router import Router
 from companion.store import StoreError
@@ -152,10 +153,11 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         standings = current().every((d.id for d in companion.fleet), clock())
         keys = [standing.slot.key for standing in standings]
         held = await _read(companion, lambda read: counted(read, keys))
-        lines = [(s, held.get(s.slot.key, Counted())) for s in standings]
+        offset = current().calendar.offset
+        bodies = [_budget(s, held.get(s.slot.key, Counted()), offset) for s in standings]
         if format == "csv":
-            return _csv([_budget_line(*line) for line in lines], "budgets")
-        return JSONResponse([_budget(*line) for line in lines])
+            return _csv([_budget_line(body) for body in bodies], "budgets")
+        return JSONResponse(bodies)
 
     return router
 
@@ -293,14 +295,16 @@ def _what_if_body(result: WhatIf, range_: "Range") -> dict[str, Any]:
     }
 
 
-def _budget(standing: Standing, counted: "Counted") -> dict[str, Any]:
+def _budget(standing: Standing, counted: "Counted", offset: Offset) -> dict[str, Any]:
     slot = standing.slot
+    zone = timezone(timedelta(seconds=offset(int(slot.ends))))
     return {
         "scope": standing.scope,
         "name": standing.name,
         "window": standing.window,
         "what": slot.what,
         "ends": slot.ends,
+        "until": datetime.fromtimestamp(slot.ends, zone).isoformat(timespec="minutes"),
         "usd": None
         if slot.nano is None
         else {
@@ -318,9 +322,8 @@ def _left(cap: int, spent: int, reserved: int) -> dict[str, int]:
     return {"cap": cap, "spent": spent, "reserved": reserved, "left": left}
 
 
-def _budget_line(standing: Standing, counted: "Counted") -> dict[str, Cell]:
-    body = _budget(standing, counted)
-    line = {name: body[name] for name in ("scope", "name", "window", "ends")}
+def _budget_line(body: Mapping[str, Any]) -> dict[str, Cell]:
+    line = {name: body[name] for name in ("scope", "name", "window", "until")}
     for unit in ("usd", "tokens"):
         for name in ("cap", "spent", "reserved", "left"):
             line[f"{unit}_{name}"] = None if body[unit] is None else body[unit][name]
