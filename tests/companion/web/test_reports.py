@@ -113,6 +113,9 @@ async def test_csv_is_rfc_4180_and_no_spreadsheet_runs_it(house: MakeHouse) -> N
         ("kitchen", "commands", "0"),
     ]
     assert table[1]["p50_ms"] == ""
+    async with http(h) as client:
+        empty = (await client.get("/reports/spend?by=day&format=csv&until=2000-01-01")).text
+    assert empty.startswith("day,asks,answered,") and empty.count("\r\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -214,6 +217,7 @@ async def test_budgets_say_what_is_left(house: MakeHouse) -> None:
         sheet = (await client.get("/budgets?format=csv")).text
         h.companion.config = replace(h.companion.config, caps=())
         assert (await client.get("/budgets")).json() == []
+        assert (await client.get("/budgets?format=csv")).text == sheet.partition("\n")[0] + "\n"
     upstairs, bed = body[1], next(entry for entry in body if entry["name"] == "bed")
     assert body[0]["what"] == "the house's budget of this month" and body[0]["tokens"] is None
     assert body[0]["usd"] == {"cap": 5.0, "spent": 0.002, "reserved": 0.007, "left": 4.991}
