@@ -90,9 +90,7 @@ class Breaker:
         self._recent.append(True)
         return was_open
 
-    def failed(
-        self, now: float, code: str, msg: str, retry_after_s: float | None = None
-    ) -> bool:
+    def failed(self, now: float, code: str, msg: str, retry_after_s: float | None = None) -> bool:
         """An attempt came to nothing; ``code`` is a BackendError's, "invalid", "declined" or
         "canceled". True when that opened it."""
         probed = self.state(now) == "half-open"

@@ -190,7 +190,9 @@ def _auto(signal: Signal, snapshot: Snapshot, models: list[Candidate]) -> list[_
     models.sort(key=lambda c: (_trimmed(signal, c), expected_nano(signal, c), c.p95_ms))
     first = next((c for c in models if meets(c)), None)
     rest = [c for c in models if c is not first]
-    rest.sort(key=lambda c: (_trimmed(signal, c), -c.card.quality, c.p95_ms, expected_nano(signal, c)))
+    rest.sort(
+        key=lambda c: (_trimmed(signal, c), -c.card.quality, c.p95_ms, expected_nano(signal, c))
+    )
     ranked: list[_Reasoned] = []
     if first is not None:
         within = f"the cheapest within {_seconds(snapshot.target_ms)}"
