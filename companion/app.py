@@ -19,7 +19,7 @@ from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link, PahoLink
-from companion.router import Router
+from companion.router import Router, minutes_in
 from companion.store import Row, Store
 from companion.turn import Turns
 
@@ -52,7 +52,12 @@ class Companion:
         self.token = config.token or secrets.token_urlsafe(32)
         self.link: Link = link or _link(config)
         self.fleet = Fleet()
-        self.router = Router(backends if backends is not None else make_backends(config))
+        self.router = Router(
+            backends if backends is not None else make_backends(config),
+            config.router,
+            groups=config.groups,
+            minutes=minutes_in(config.timezone),
+        )
         self.contexts = Contexts()
         self.store = None if config.store is None else Store(_path(config.store))
         self.turns = Turns(
@@ -63,7 +68,12 @@ class Companion:
             record=_no_record if self.store is None else self.store.add,
             concurrent_max=config.limits.concurrent_asks,
         )
-        self.dispatch = Dispatch(self.link, self.fleet, self.turns.watches)
+        self.dispatch = Dispatch(
+            self.link,
+            self.fleet,
+            self.turns.watches,
+            cards=lambda: [backend.card for backend in self.router.backends],
+        )
         self.url = ""
         """Where HTTP is served, once started."""
         self._tasks: list[asyncio.Task[Any]] = []
@@ -83,6 +93,7 @@ class Companion:
         the HTTP port is taken."""
         if self.store is not None:
             await self.store.open()
+        await self.router.open()
         if http:
             await self._serve_http()
         self._tasks.append(asyncio.create_task(self.link.run()))

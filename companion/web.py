@@ -4,10 +4,10 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,9 @@ from companion.dispatch import Dispatch, DispatchError
 from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link
 from companion.router import Router
+from companion.router.explain import explained
 from companion.store import Store
+from companion.turn import Turns
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,14 @@ class Service(Protocol):
     link: Link
     fleet: Fleet
     router: Router
+    turns: Turns
     dispatch: Dispatch
     store: Store | None
     credentials: Credentials | None
+
+
+RequestPolicy: TypeAlias = Literal["auto", "cheapest", "fastest", "private", "best"]
+"""What one request may ask for. ``order`` is the configuration's alone."""
 
 
 class _Body(BaseModel):
@@ -48,6 +55,7 @@ class SayBody(_Body):
 
     text: wire.Text
     speaker: wire.Speaker = Field("", alias="from")
+    policy: RequestPolicy | None = None
 
 
 class DoBody(_Body):
@@ -126,6 +134,7 @@ def create_app(companion: Service) -> ASGIApp:
         problems = [companion.link.problem] if not broker else []
         if companion.store is not None and companion.store.problem:
             problems.append(companion.store.problem)
+        problems += companion.router.problems
         if problems:
             body["problems"] = problems
         return JSONResponse(body, status_code=200 if broker else 503)
@@ -194,8 +203,23 @@ def create_app(companion: Service) -> ASGIApp:
 
     @app.post("/devices/{device}/say")
     async def say(device: str, body: SayBody) -> JSONResponse:
-        turn = await companion.dispatch.say(device, body.text, body.speaker)
+        turn = await companion.dispatch.say(device, body.text, body.speaker, body.policy)
         return JSONResponse(turn.public())
+
+    @app.get("/devices/{device}/explain")
+    async def explain(
+        device: str,
+        text: Annotated[str, Query(min_length=1, max_length=wire.TEXT_BYTES_MAX)],
+        policy: RequestPolicy | None = None,
+    ) -> JSONResponse:
+        entry = companion.fleet.get(companion.dispatch.id_of(device))
+        if entry is None:
+            raise ApiError(404, "unknown_device", f"no device '{device}' has been heard of")
+        signal, request = companion.turns.preview(entry, text, policy)
+        router = companion.router
+        told = explained(signal, router.snapshot(), router.plan(signal))
+        taken = router.takes(router.plan(signal), request)
+        return JSONResponse({"device": entry.id, "text": text, **told, "taken_by": taken})
 
     @app.post("/devices/{device}/do")
     async def do(device: str, body: DoBody) -> JSONResponse:

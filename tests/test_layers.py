@@ -126,6 +126,7 @@ COMPANION_ORDER = [
     {"link", "store", "meter", "context", "toolset", "config"},
     {"backends", "fleet"},
     {"router"},
+    {"accept"},
     {"turn", "dispatch"},
     {"web"},
     {"app"},

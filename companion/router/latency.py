@@ -124,4 +124,4 @@ def _bucket(ms: float) -> int:
 
 def _growth(since: float, now: float) -> float:
     # Bounded, so that a clock that was wrong for a while is no overflow.
-    return 2.0 ** min(max((now - since) / HALF_S, 0.0), 60.0)
+    return math.exp2(min(max((now - since) / HALF_S, 0.0), 60.0))

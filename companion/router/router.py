@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from companion.backends.base import Backend, Request
+from companion.backends.base import Backend, BackendError, Declined, Request
 from companion.config.model import Policy, RouterConfig
 from companion.meter.purse import Purse, PurseError, Slot
 from companion.router.crew import Crew
@@ -186,6 +186,18 @@ class Router:
         return NoAnswer(
             no_answer_text(signal, plan.verdicts, attempts, crew.models), tuple(attempts)
         )
+
+    def takes(self, plan: Plan, request: Request) -> str | None:
+        """The fast backend at the head of the plan that understands this request, None when a
+        model would be asked. Nothing is done: its answer goes nowhere."""
+        for step in plan.steps:
+            fast = self._crew.fast.get(step.name)
+            if fast is None:
+                return None
+            with contextlib.suppress(Declined, BackendError):
+                fast.answer_now(request)
+                return step.name
+        return None
 
     async def run(
         self, rest: Rest, signal: Signal, request: Request, accept: Accept, tab: Tab | None = None

@@ -23,6 +23,7 @@ from companion.meter.purse import (
     Purse,
     PurseError,
     Refused,
+    Reserved,
     Slot,
 )
 from companion.router.crew import Crew
@@ -320,11 +321,17 @@ class Course:
         claim = self._claim(running.most)
         until = self._deadline - max(keep_s, ATTEMPT_MIN_S)
         while True:
-            self._tab.claimed = True  # Whatever comes: it may have been counted.
-            granted = await _reserved(purse, claim)
+            before = self._tab.claimed
+            # Cut short from here on, it may have been counted or not: then it is to be settled.
+            self._tab.claimed = True
+            try:
+                granted = await _reserved(purse, claim)
+            except PurseError:
+                self._tab.claimed = before
+                raise
+            self._tab.claimed = before or isinstance(granted, Reserved)
             if not isinstance(granted, Elsewhere):
                 return granted
-            self._tab.claimed = False
             if time.monotonic() + ELSEWHERE_S >= until:
                 return granted
             running.limit_at = self._deadline

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from companion.backends.base import Answer, BackendError, Card, Declined, Request
+from companion.backends.base import Answer, BackendError, Card, Declined
 from companion.meter import cost_nano_usd, most_nano_usd
 from companion.router.outcome import FREE, Bill
 
