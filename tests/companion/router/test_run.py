@@ -19,7 +19,6 @@ from companion.router import (
     deadline_of,
     no_answer_text,
 )
-from companion.router.run import attempt_s
 from tests.companion.conftest import Model, Phrases
 from tests.companion.router.fakes import accept, carry_out, raises, request, says
 
