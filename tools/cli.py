@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tools import report
+from tools.options import HomeOption
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -25,14 +27,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="State folder. Default: $GANGLION_HOME, or ~/.local/state/ganglion.",
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BrokerOption = Annotated[
     str,
@@ -281,169 +275,8 @@ def demo(
     raise typer.Exit(demos.run(options))
 
 
-config_app = typer.Typer(help="What ganglion.toml says.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
 
 
-@config_app.command("check")
-def config_check(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None,
-    config: ConfigOption = None,
-    home: HomeOption = None,
-) -> None:
-    """Whether FILE can be used, and what would run: who answers, with which key, on what budget.
 
-    Every error is told at once, with its line; exit status 1. Default: the file that serve reads.
-    """
-    from tools import config as configs
-    from tools.state import Home
-
-    print("\n".join(configs.check(Home(home), file or config)))
-
-
-@config_app.command("show")
-def config_show(
-    as_json: JsonOption = False, config: ConfigOption = None, home: HomeOption = None
-) -> None:
-    """Every setting in force as TOML: file, defaults and GANGLION_… variables. No secrets."""
-    from tools import config as configs
-    from tools.state import Home
-
-    settings = configs.show(Home(home), config)
-    if as_json:
-        _print_json(settings)
-    else:
-        print("\n".join(configs.toml_lines(settings)))
-
-
-token_app = typer.Typer(help="Who else may talk to the companion.", no_args_is_help=True)
-app.add_typer(token_app, name="token")
-
-
-@token_app.command("add")
-def token_add(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    scope: Annotated[
-        str,
-        typer.Option("--scope", metavar="SCOPE",
-                     help="read: look; act: also say and do; admin: everything."),
-    ] = "read",
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:  # fmt: skip
-    """Make a token for HTTP requests. It is shown once: only its hash is kept."""
-    from tools.tokens import SCOPES, added_lines
-
-    if scope not in SCOPES:
-        raise Usage(f"--scope is one of {', '.join(SCOPES)}, not {scope!r}")
-    made = _client(home).add_token(name, scope)
-    if as_json:
-        _print_json(made)
-    else:
-        print("\n".join(added_lines(made)))
-
-
-@token_app.command("list")
-def token_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """All tokens, what each is good for and when it was last used."""
-    from tools.tokens import list_lines
-
-    rows = _client(home).tokens()
-    if as_json:
-        _print_json(rows)
-    else:
-        print("\n".join(list_lines(rows)))
-
-
-@token_app.command("remove")
-def token_remove(
-    name: Annotated[str, typer.Argument(metavar="NAME")], home: HomeOption = None
-) -> None:
-    """Shut the token NAME out: here at once, at other companions within two seconds."""
-    _client(home).remove_token(name)
-
-
-def _client(home: Path | None) -> Any:
-    from tools.client import Client
-    from tools.state import Home
-
-    return Client(Home(home).running())
-
-
-def _object(text: str) -> dict[str, Any]:
-    """A JSON object from the command line, or Usage that points at the place."""
-    import json
-
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise Usage(
-            f"the arguments are not JSON: {error.msg} at character {error.pos + 1}\n"
-            f"  {text}\n  {' ' * error.pos}^\n"
-            """Quote them for the shell, as '{"pin": 5, "value": 1}'."""
-        ) from None
-    except RecursionError:
-        raise Usage("the arguments are nested too deeply") from None
-    if not isinstance(value, dict):
-        kind = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-        raise Usage(
-            f"the arguments are {kind.get(type(value), 'a number')}, not an object. "
-            """Write them as '{"pin": 5, "value": 1}'."""
-        )
-    return value
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")), flush=True)
-
-
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    from tools.render import clean
-
-    value = row.get("fw" if column == "firmware" else column)
-    if column in ("online", "clock"):
-        return "-" if value is None else "yes" if value else "no"
-    if column == "boot" and row.get("safe"):
-        return f"{value} SAFE"
-    if column == "points" and isinstance(value, dict):
-        levels = {0: "off", 1: "on"}
-        shown = (f"{name}={levels.get(p.get('level'), '?')}" for name, p in value.items())
-        return clean(", ".join(shown)) or "-"
-    return "-" if value is None else clean(str(value))
-
-
-def main() -> None:
-    """The console script."""
-    status: int
-    try:
-        app()
-        status = 0
-    except SystemExit as ended:  # typer ends with this, with 2 for wrong usage
-        status = ended.code if isinstance(ended.code, int) else FAILED
-    except Problem as problem:
-        if os.environ.get("GANGLION_DEBUG"):
-            raise
-        print(f"error: {problem}", file=sys.stderr)
-        status = problem.exit_code
-    except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:
-        # `ganglion devices | head`: not worth a word. Python would complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = FAILED
-    except Exception as error:
-        if os.environ.get("GANGLION_DEBUG"):
-            raise
-        print(
-            f"error: this should not happen: {type(error).__name__}: {error}\n"
-            "Run it again with GANGLION_DEBUG=1 to see where, and please report it.",
-            file=sys.stderr,
-        )
-        status = FAILED
-    sys.exit(status)
-
-
-if __name__ == "__main__":
-    main()
+app.add_typer(report.app, name="report")
+app.command()(report.budget)
