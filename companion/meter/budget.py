@@ -50,14 +50,15 @@ class Budgets:
     def __post_init__(self) -> None:
         self.calendar = Calendar(self.timezone)
         for cap in self.caps:
-            if cap.scope == "group" and cap.name not in self.groups:
+            if cap.scope == "group" and cap.name and cap.name not in self.groups:
                 raise ValueError(f"there is a budget of the group {cap.name!r}, but no such group")
 
     def slots(self, device: str, now: float) -> tuple[Slot, ...]:
         """What an answer for ``device`` is counted on at ``now`` (Unix seconds): slots of the
         house, of its groups and of itself. Empty where no budget holds it.
 
-        A device's cap with a name takes the place of the one for each device, in its window.
+        A cap with the name of a device takes the place of the one for each device, in its window;
+        so with groups.
         Several caps on the same thing are one, the strictest of each limit.
         """
         kept = self._kept.get(device)

@@ -178,7 +178,7 @@ class Breaker:
             breaker._strikes = min(max(int(data["strikes"]), 0), 16)
             breaker._recent.extend(c == "1" for c in str(data["recent"]))
         except (ValueError, KeyError, TypeError):
-            if text:
+            if text not in ("", "{}"):
                 log.warning("a breaker that was kept cannot be read and begins anew")
             return cls()
         return breaker

@@ -1,43 +1,30 @@
 """How the backends fare: a breaker and a histogram each, and how companions agree on them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from companion.backends.base import Card
 from companion.router.breaker import Breaker
 from companion.router.latency import ENOUGH, Histogram
+from companion.store.health import HealthRow
 
 log = logging.getLogger(__name__)
 
 QUANTILE: Final = 0.95
 
 
-class Row(Protocol):
-    """What is kept of a backend: JSON of its histogram and its breaker, and when (Unix
-    seconds)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def latency(self) -> str: ...
-    @property
-    def breaker(self) -> str: ...
-    @property
-    def changed(self) -> float: ...
-
-
 class HealthStore(Protocol):
-    """Where that is kept and shared. Each method may raise any exception; the router then goes
-    on by what it knows itself."""
+    """Where that is kept and shared (``store.health.Health``). Each method may raise any
+    exception; the router then goes on by what it knows itself."""
 
-    async def load(self) -> Iterable[Row]:
-        """A row a backend."""
+    async def load(self) -> Mapping[str, HealthRow]:
+        """By the backends' names."""
         ...
 
-    async def save(self, name: str, latency: str, breaker: str, changed: float) -> None:
-        """In place of the one of this name."""
+    async def save(self, row: HealthRow) -> None:
+        """In place of the one of its name."""
         ...
 
     async def claim_probe(self, name: str, until: float) -> bool:
@@ -122,8 +109,8 @@ class Health:
 
     async def share(self, store: HealthStore, now: float) -> None:
         """Take in what others wrote, write what is new here. Raises what the store raises."""
-        for row in await store.load():
-            entry = self._entry(row.name)
+        for name, row in (await store.load()).items():
+            entry = self._entry(name)
             if row.changed == entry.changed:
                 continue
             entry.changed = row.changed
@@ -140,7 +127,8 @@ class Health:
             entry.dirty, fresh = False, entry.fresh
             entry.fresh = Histogram()
             try:
-                await store.save(name, entry.latency.to_json(), entry.breaker.to_json(), now)
+                latency, breaker = entry.latency.to_json(), entry.breaker.to_json()
+                await store.save(HealthRow(name, latency, breaker, now))
             except BaseException:
                 fresh.merge(entry.fresh)
                 entry.fresh, entry.dirty = fresh, True

@@ -109,7 +109,7 @@ class Histogram:
                 histogram._weights[min(max(int(i), 0), _BUCKETS - 1)] += float(weight)
             histogram._total = sum(histogram._weights)
         except (ValueError, KeyError, TypeError, AttributeError):
-            if text:
+            if text not in ("", "{}"):
                 log.warning("a histogram that was kept cannot be read and begins anew")
             return cls()
         return histogram

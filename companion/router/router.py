@@ -68,6 +68,7 @@ class Router:
         self._plans: dict[Signal, Plan] = {}
         self._settings: dict[tuple[str, Policy | None], Settings] = {}
         self._settings_of = -1
+        self._unshared = False
         self._sharing: asyncio.Task[None] | None = None
         self._begin(Crew(backends, config or RouterConfig(), groups or {}))
 
@@ -267,8 +268,6 @@ class Router:
             self._unshared = True
         else:
             self._unshared = False
-
-    _unshared = False
 
     async def aclose(self) -> None:
         """Share what was learnt, close every backend."""

@@ -4,9 +4,14 @@ the migrations to it.
 Times are Unix seconds, money is nano-dollars, ``day`` is a day of UTC as ``2026-11-21``.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from companion.store.row import Row
+from companion.store.sql import GROUPED, SUMMED
 
 metadata = sa.MetaData()
 
@@ -29,25 +34,6 @@ answers = sa.Table(
     sqlite_with_rowid=False,
 )
 """One ask and what it came to; the columns are those of ``Row``."""
-
-SUMMED = (
-    "tokens_in",
-    "tokens_out",
-    "tokens_cached",
-    "tokens_cache_written",
-    "tokens_reasoning",
-    "estimated",
-    "nano_usd",
-    "ms",
-    "energy_mj",
-    "would_in",
-    "would_out",
-)
-"""Columns of ``answers`` whose sums ``days`` has by the same names; ``estimated`` becomes a
-count."""
-
-GROUPED = ("device", "tier", "backend", "model", "outcome", "energy_how")
-"""Columns of ``answers`` that, with ``day``, are the key of ``days``."""
 
 days = sa.Table(
     "days",
@@ -85,6 +71,7 @@ claims = sa.Table(
         sqlite_where=sa.text("state = 'open'"),
         postgresql_where=sa.text("state = 'open'"),
     ),
+    sa.Index("claims_settled", "settled_at"),
     sqlite_with_rowid=False,
 )
 """One ask that may cost something."""
@@ -138,3 +125,22 @@ tokens = sa.Table(
     sqlite_with_rowid=False,
 )
 """API tokens; never the token itself."""
+
+
+class utc_day(FunctionElement[str]):
+    """``utc_day(answers.c.time)``: its day of UTC, as ``2026-11-21``, as in ``days.day``."""
+
+    type = sa.Text()
+    inherit_cache = True
+    name = "utc_day"
+
+
+@compiles(utc_day, "sqlite")
+def _sqlite_day(element: Any, compiler: Any, **how: Any) -> str:
+    return f"date({compiler.process(element.clauses, **how)}, 'unixepoch')"
+
+
+@compiles(utc_day, "postgresql")
+def _postgresql_day(element: Any, compiler: Any, **how: Any) -> str:
+    time = compiler.process(element.clauses, **how)
+    return f"to_char(to_timestamp({time}) AT TIME ZONE 'UTC', 'YYYY-MM-DD')"

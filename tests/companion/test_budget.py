@@ -177,7 +177,7 @@ CAPS = st.lists(
         Cap,
         st.just("group"),
         st.sampled_from(WINDOWS),
-        st.sampled_from(sorted(GROUPS)),
+        st.sampled_from(("", *sorted(GROUPS))),
         st.none() | st.integers(0, 9),
         st.none() | st.integers(0, 9),
     )
@@ -193,14 +193,13 @@ CAPS = st.lists(
 )
 
 
-def holds(cap: Cap, caps: list[Cap], device: str) -> bool:
-    """Whether ``cap`` holds ``device``, said one cap at a time."""
+def held(cap: Cap, caps: list[Cap], device: str) -> list[str]:
+    """By which names ``cap`` holds ``device``."""
     if cap.scope == "house":
-        return True
-    if cap.scope == "group":
-        return device in GROUPS[cap.name]
-    own = any(c.scope == "device" and c.window == cap.window and c.name == device for c in caps)
-    return cap.name == device or (cap.name == "" and not own)
+        return [""]
+    mine = [device] if cap.scope == "device" else [g for g in GROUPS if device in GROUPS[g]]
+    own = {c.name for c in caps if (c.scope, c.window) == (cap.scope, cap.window)}
+    return [name for name in mine if cap.name == name or (not cap.name and name not in own)]
 
 
 @settings(max_examples=300, deadline=None)
@@ -213,8 +212,7 @@ def test_every_cap_that_holds_a_device_is_in_its_slots(
         slots = budgets.slots(device, now)
         expected: dict[tuple[Scope, str, Window], list[Cap]] = {}
         for cap in caps:
-            if holds(cap, caps, device):
-                name = device if cap.scope == "device" else cap.name
+            for name in held(cap, caps, device):
                 expected.setdefault((cap.scope, name, cap.window), []).append(cap)
         found = {
             (scope, name, window): slot

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, Type
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from companion.config import Config
 from companion.fleet import Fleet
 from companion.meter import usd
 from companion.meter.budget import Budgets, Standing
 from companion.meter.whatif import Offer, Scenario, WhatIf, what_if
 from companion.router import Router
 from companion.store import StoreError
-from companion.web import ApiError
+from companion.web.errors import ApiError
 
 if TYPE_CHECKING:
     from companion.chart import Chart, Format
@@ -48,7 +49,7 @@ class Reporting(Protocol):
     """What is reported on: ``app.Companion``, seen from here."""
 
     @property
-    def budgets(self) -> Budgets: ...
+    def config(self) -> Config: ...
     @property
     def fleet(self) -> Fleet: ...
     @property
@@ -58,13 +59,22 @@ class Reporting(Protocol):
 
 
 def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIRouter:
-    """``GET /reports/spend``, ``/reports/what-if``, ``/reports/chart.{svg,png}``, ``/budgets``."""
+    """``GET`` of ``/reports/spend``, ``/reports/what-if``, ``/reports/chart.svg``, ``….png`` and
+    ``/budgets``."""
     router = APIRouter()
+    made: list[tuple[Config, Budgets]] = []
+
+    def current() -> Budgets:
+        # Those of the configuration that holds now: it may be read again.
+        config = companion.config
+        if not made or made[0][0] is not config:
+            made[:] = [(config, Budgets(config.caps, config.groups, config.timezone))]
+        return made[0][1]
 
     def range_of(since: str, until: str) -> "Range":
         from companion.store.reports import Range
 
-        today = companion.budgets.calendar.day_of(clock())
+        today = current().calendar.day_of(clock())
         range_ = Range(_day("since", since, today), _day("until", until, today))
         if range_.since and range_.until and range_.since > range_.until:
             raise ApiError(422, "bad_range", f"{range_.since} is after {range_.until}")
@@ -73,12 +83,12 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
     async def spend_by(keys: Sequence["Key"], range_: "Range") -> "Report":
         from companion.store.reports import spend
 
-        calendar = companion.budgets.calendar
+        calendar = current().calendar
         return await _read(companion, lambda read: spend(read, keys, range_, calendar))
 
     @router.get("/reports/spend")
     async def spent(
-        by: str = "device",
+        by: str = "",
         since: str = "",
         until: str = "",
         format: Literal["json", "csv"] = "json",
@@ -88,7 +98,7 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         if len(report.lines) > LINES_MAX:
             msg = f"these are {len(report.lines)} lines; {LINES_MAX} at most: ask for fewer days or"
             raise ApiError(422, "too_long", f"{msg} for fewer of {', '.join(_KEYS)}")
-        zone = companion.budgets.timezone
+        zone = current().timezone
         # Off the loop: it may be thousands of lines.
         if format == "csv":
             return _csv(await asyncio.to_thread(_spend_lines, report), "spend")
@@ -100,7 +110,7 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
     ) -> Response:
         from companion.store.reports import traffic
 
-        range_, calendar = range_of(since, until), companion.budgets.calendar
+        range_, calendar = range_of(since, until), current().calendar
         parts = await _read(companion, lambda read: traffic(read, range_, calendar))
         cards = (backend.card for backend in companion.router.backends)
         offers = [Offer(c.name, c.tier, c.prices, c.typical_ms) for c in cards if c.needs_context]
@@ -119,7 +129,7 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         if n > CHART_DAYS_MAX:
             raise ApiError(422, "too_long", f"a chart has {CHART_DAYS_MAX} days at most, not {n}")
         report = await spend_by(("day", "tier"), range_)
-        chart = _chart(report, range_.since, n, companion.budgets.timezone)
+        chart = _chart(report, range_.since, n, current().timezone)
         try:
             content = await render(chart, format_)
         except ChartError as error:
@@ -139,7 +149,7 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
     async def budgets(format: Literal["json", "csv"] = "json") -> Response:
         from companion.store.reports import Counted, counted
 
-        standings = companion.budgets.every((d.id for d in companion.fleet), clock())
+        standings = current().every((d.id for d in companion.fleet), clock())
         keys = [standing.slot.key for standing in standings]
         held = await _read(companion, lambda read: counted(read, keys))
         lines = [(s, held.get(s.slot.key, Counted())) for s in standings]
