@@ -147,7 +147,9 @@ class Router:
 
     def plan(self, signal: Signal) -> Plan:
         """``decide`` on the present snapshot; plans are kept while that is the same."""
-        if self._version != self.health.version or time.monotonic() >= self._fresh_until:
+        now = self._clock()
+        fresh = self._fresh_from <= now < self._fresh_until
+        if not fresh or self._version != self.health.version:
             self._refresh()
         plan = self._plans.get(signal)
         if plan is None:
@@ -160,7 +162,12 @@ class Router:
         self._snapshot = self.snapshot()
         self._plans.clear()
         self._version = self.health.version
-        self._fresh_until = time.monotonic() + SNAPSHOT_S
+        self._fresh_from = now = self._clock()
+        self._fresh_until = now + SNAPSHOT_S
+        for backend in self._crew.backends:
+            until = self.health.breaker(backend.card.name).until
+            if now < until < self._fresh_until:
+                self._fresh_until = until
 
     # -- carrying it out
 

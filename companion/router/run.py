@@ -169,6 +169,7 @@ class Course:
         self._tab = tab
         self._turned = turned
         self._deadline = request.deadline
+        self._keep_most_s = (request.deadline - time.monotonic()) * KEEP_SHARE_MAX
         self._queue = deque(rest.plan.steps[rest.at :])
         self._running: list[_Running] = []
         self._attempts = list(rest.attempts)
@@ -229,18 +230,20 @@ class Course:
     def _next(self, now: float) -> Step:
         """The next of the plan; the one in the house when there is just time for it."""
         left_s = self._deadline - now
-        house = self._house_step()
-        if house is not None and left_s <= self._expected_s(house.name):
-            self._queue.remove(house)
-            return house
+        house = self._house()
+        if house is not None and left_s <= house[1]:
+            self._queue.remove(house[0])
+            return house[0]
         return self._queue.popleft()
 
-    def _house_step(self) -> Step | None:
-        """The first of those that follow that needs neither money nor the world outside."""
+    def _house(self) -> tuple[Step, float] | None:
+        """The first of those that follow that needs neither money nor the world outside, and how
+        long it takes. None, too, where that is longer than could ever be kept for it."""
         for step in self._queue:
             card = self._crew.by_name[step.name].card
             if card.local and card.prices is None:
-                return step
+                expected_s = self._expected_s(step.name)
+                return (step, expected_s) if expected_s <= self._keep_most_s else None
         return None
 
     def _expected_s(self, name: str) -> float:
@@ -275,8 +278,8 @@ class Course:
         backend = self._crew.by_name[step.name]
         card = backend.card
         left_s = self._deadline - now
-        house = self._house_step()
-        keep_s = 0.0 if house is None else self._expected_s(house.name)
+        house = self._house()
+        keep_s = 0.0 if house is None else house[1]
         limit_s = attempt_s(left_s, bool(self._queue), keep_s)
         closed = self._parts.health.breaker(step.name).why(self._parts.clock())
         if closed:
