@@ -5,7 +5,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from companion.backends.base import Backend, BackendError, Declined, Request
@@ -226,7 +225,7 @@ class Router:
         """``signal.spent``, where a backend with a price would be asked first without it."""
         if not signal.spent:
             return ""
-        for step in self.plan(replace(signal, spent="")).steps:
+        for step in self.plan(signal._replace(spent="")).steps:
             backend = rest.crew.by_name.get(step.name)
             if backend is not None and backend.card.needs_context:
                 return signal.spent if backend.card.prices is not None else ""
