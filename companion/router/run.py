@@ -83,7 +83,7 @@ def attempt_s(left_s: float, others_follow: bool, keep_s: float = 0.0) -> float:
 class Span(Protocol):
     """One attempt, as whoever measures energy sees it."""
 
-    def end(self, card: Card, tokens: int) -> tuple[int, str]:
+    def end(self, tokens: int) -> tuple[int, str]:
         """Millijoules and ``measured``, ``estimated`` or ""."""
         ...
 
@@ -516,7 +516,7 @@ class Course:
 
     def _measure_energy(self, running: _Running, tokens: int) -> None:
         if running.span is not None:
-            self._tab.used(*running.span.end(running.backend.card, tokens))
+            self._tab.used(*running.span.end(tokens))
             running.span = None
 
     def _nobody(self) -> NoAnswer:

@@ -323,7 +323,7 @@ async def test_energy_of_all_attempts_is_added_up() -> None:
         def begin(self, card: Any) -> Any:
             return self
 
-        def end(self, card: Any, tokens: int) -> tuple[int, str]:
+        def end(self, tokens: int) -> tuple[int, str]:
             return (7, "measured") if tokens else (5, "estimated")
 
     r = Router(
