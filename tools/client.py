@@ -73,11 +73,22 @@ class Client:
     def remove_token(self, name: str) -> None:
         self._request("DELETE", f"/tokens/{quote(name, safe='')}")
 
-    def say(self, device: str, text: str, speaker: str = "") -> dict[str, Any]:
+    def say(self, device: str, text: str, speaker: str = "", policy: str = "") -> dict[str, Any]:
         """A turn, answered or not; Usage for a text that no message can carry."""
         check_text(text)
-        body = {"text": text, "from": speaker} if speaker else {"text": text}
+        body = {"text": text}
+        if speaker:
+            body["from"] = speaker
+        if policy:
+            body["policy"] = policy
         return dict(self._request("POST", f"/devices/{quote(device, safe='')}/say", body))
+
+    def explain(self, device: str, text: str, policy: str = "") -> dict[str, Any]:
+        """Who would be asked for ``text`` and why, as the route of that name returns it."""
+        check_text(text)
+        query = urlencode({"text": text, "policy": policy} if policy else {"text": text})
+        path = f"/devices/{quote(device, safe='')}/explain?{query}"
+        return dict(self._request("GET", path))
 
     def do(self, device: str, tool: str, args: dict[str, Any]) -> dict[str, Any]:
         """``{"id", "receipt"}``."""

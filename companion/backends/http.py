@@ -245,8 +245,8 @@ def _unreachable(url: str, error: Exception) -> BackendError:
     _note(url, error)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         msg = "its certificate is of no CA that is known here (SSL_CERT_FILE can name one)"
-        return BackendError("connection", msg)
-    return BackendError("connection", "it cannot be reached")
+        return BackendError("connection", msg, sent=False)
+    return BackendError("connection", "it cannot be reached", sent=False)
 
 
 def _cut(url: str, error: Exception) -> BackendError:
