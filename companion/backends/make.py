@@ -43,8 +43,16 @@ def make(
     config: BackendConfig, key: str | None, *, folder: Path | None = None, today: date
 ) -> Backend:
     """The backend. ``folder`` holds the user's own profiles; prices are those of ``today``.
-    Raises ConfigError where the configuration and the profile together do not say enough."""
+    Raises ConfigError where the configuration and the profile together do not say enough, or
+    something that cannot be."""
     parts = plan(config, folder=folder, today=today)
+    try:
+        return _made(config, key, parts)
+    except ValueError as error:
+        raise ConfigError(f"backend {config.name}: {error}") from None
+
+
+def _made(config: BackendConfig, key: str | None, parts: Parts) -> Backend:
     if parts.kind == "llama":
         if config.path is None:
             raise ConfigError(f"backend {config.name}: path is missing: the GGUF file of its model")
