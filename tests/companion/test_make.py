@@ -165,6 +165,8 @@ def test_another_host_does_not_inherit_what_the_provider_promises() -> None:
     config = BackendConfig("b", profile="groq", url=PUBLIC)
     assert plan(replace(config, url=None), today=DAY).card.keeps_prompts is False
     assert plan(config, today=DAY).card.keeps_prompts is None
+    house = BackendConfig("b", profile="ollama", model="m", url=PRIVATE)
+    assert plan(house, today=DAY).card.keeps_prompts is False
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ def test_a_model_s_quirks_stand_over_its_provider_s() -> None:
         (MINIMAL.replace("title", "tittle"), "tittle: there is no such key"),
         (MINIMAL.replace('url = "https://api.some.example/v1"', ""), "url: it is missing"),
         (MINIMAL.replace("https:", "ftp:"), "url: "),
+        (MINIMAL.replace("https://", "https://me:secret@"), "url: "),
         (MINIMAL.replace("commodity", "cheap"), "model 1.tier: "),
         (MINIMAL.replace("2026-11-21", '"2026-11-21"'), "checked: "),
         (MINIMAL + 'tools = "yes"', "model 1.tools: "),
@@ -141,6 +142,7 @@ def test_what_is_wrong_is_named_by_file_and_key(text: str, words: str) -> None:
     with pytest.raises(ProfileError) as caught:
         parse(text, "some", "/somewhere/some.toml")
     assert str(caught.value).startswith("/somewhere/some.toml: ") and words in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_file_of_the_user_s_replaces_one_and_another_adds_one(tmp_path: Path) -> None:
