@@ -122,7 +122,7 @@ FIRMWARE = {
 }
 
 COMPANION_ORDER = [
-    {"wire", "zones"},
+    {"chart", "wire", "zones"},
     {"link", "store", "meter", "context", "toolset", "config"},
     {"backends", "fleet", "ops"},
     {"router"},

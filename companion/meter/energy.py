@@ -136,12 +136,16 @@ def gpus() -> list[_Gpu]:
     found = []
     try:
         pynvml.nvmlInit()
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            gpu = _Gpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index))
-            gpu.read_uj()
-            found.append(gpu)
-    except (pynvml.NVMLError, CounterError) as error:
-        log.info("energy of GPUs is not measured: %s", error)
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        for gpu in [_Gpu(pynvml, handle) for handle in handles]:
+            try:
+                gpu.read_uj()
+            except CounterError as error:
+                log.info("energy of one GPU is not measured: %s", error)
+            else:
+                found.append(gpu)
+    except pynvml.NVMLError as error:
+        log.info("energy of GPUs is not measured: NVML: %s", error)
     return found
 
 
@@ -204,8 +208,8 @@ class Shared:
 class Energy:
     """Energy of the answers of one companion.
 
-    ``begin`` and the end of a span read the counters only for who computes on this machine, a
-    few microseconds a zone, and nothing at all where there are none.
+    ``begin`` and the end of a span read the counters only for who computes on this machine (a
+    file of powercap takes some 10 µs), and nothing at all where there are none.
     """
 
     def __init__(

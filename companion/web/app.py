@@ -19,7 +19,7 @@ from companion.link import BrokerUrl, Link
 from companion.ops.metrics import CONTENT_TYPE, Metrics
 from companion.router import Router
 from companion.store import Store
-from companion.web import token_routes
+from companion.web import reports, token_routes
 from companion.web.errors import ApiError, error_response
 from companion.web.gate import Gate
 from companion.web.tokens import TokenBook
@@ -210,6 +210,7 @@ def create_app(companion: Service) -> ASGIApp:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     app.include_router(token_routes.routes(companion))
+    app.include_router(reports.routes(companion))
     return Gate(
         app,
         companion.tokens,

@@ -283,7 +283,7 @@ def test_what_is_missing_is_said_with_its_remedy(
     (tmp_path / "text").write_text("no model")
     with pytest.raises(ConfigError, match="no GGUF"):
         LlamaBackend(CARD, tmp_path / "text")
-    with pytest.raises(ValueError, match="local"):
+    with pytest.raises(ConfigError, match="house"):
         LlamaBackend(replace(CARD, local=False), gguf)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "path_importer_cache", {})
