@@ -14,6 +14,7 @@ from typing import Any, Final
 from companion import wire
 from companion.backends.base import Backend, Card
 from companion.config import BackendConfig, Config, ConfigError, read_key
+from companion.config.keys import secrets as known_secrets
 from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
@@ -51,6 +52,8 @@ class Companion:
         self.config = config
         self.credentials = credentials
         self.broker = BrokerUrl.parse(config.broker.url)
+        if self.broker.password:
+            known_secrets.add(self.broker.password)
         self.token = config.token or secrets.token_urlsafe(32)
         self.link: Link = link or _link(config)
         self.fleet = Fleet()
@@ -58,6 +61,7 @@ class Companion:
         self.contexts = Contexts()
         self.store = None if config.store is None else Store(config.store)
         self.metrics = Metrics()
+        self._measure()
         self.tokens = TokenBook(self.token, None if self.store is None else self.store.tokens)
         self.config_problem: Callable[[], str] = str
         """Why the configuration cannot be read again, "" while nothing is wrong."""
@@ -120,6 +124,19 @@ class Companion:
         self.config = new
         self.turns.concurrent_max = new.limits.concurrent_asks
         return left
+
+    def _measure(self) -> None:
+        """What is read when somebody scrapes the metrics."""
+        gauge, store = self.metrics.gauge, self.store
+        gauge("open_asks", "Asks that wait for a model.", lambda: self.turns.running)
+        gauge(
+            "devices_online", "Devices that are there.", lambda: sum(d.online for d in self.fleet)
+        )
+        gauge("broker_connected", "1 while the broker is.", lambda: self.link.connected.is_set())
+        if store is not None:
+            gauge("store_ok", "1 while the database can be written.", lambda: not store.problem)
+            gauge("store_rows_waiting", "Answers not written yet.", lambda: store.waiting)
+            gauge("store_rows_dropped", "Answers that never will be.", lambda: store.dropped)
 
     def _record(self, row: Row) -> None:
         self.metrics.record(row)
