@@ -183,7 +183,7 @@ def test_another_host_does_not_inherit_what_the_provider_promises() -> None:
         (BackendConfig("b", kind="llama", path=Path("no.gguf")), "no.gguf"),
         (
             BackendConfig("b", kind="llama", path=Path("no.gguf"), house=False, free=True),
-            "in this process is local",
+            "in this process is in the house",
         ),
     ],
 )

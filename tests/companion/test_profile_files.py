@@ -59,7 +59,8 @@ def test_what_is_local_stays_on_this_machine_and_wants_no_key(name: str) -> None
 
 def test_the_example_in_the_docs_is_a_profile_with_every_key() -> None:
     text = (ROOT / "docs/backends.md").read_text()
-    example = text.split("A provider of your own", 1)[1].split("```toml\n", 1)[1].split("```")[0]
+    # Any other block of TOML in the docs is a ganglion.toml.
+    example = text.split("```toml profile\n", 1)[1].split("```")[0]
     found = parse(example, "some", "docs/backends.md")
     (model,) = found.models
     assert found.sources and model.dated and found.unconfirmed == ("region",)
