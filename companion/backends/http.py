@@ -139,11 +139,11 @@ class _Plain:
             ):
                 yield Reply(response.status, response.headers, response.content.iter_any())
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
-            raise _unreachable(error) from None
+            raise _unreachable(self._url, error) from None
         except TimeoutError:
             raise _too_late(timeout_s) from None
         except aiohttp.ClientError as error:
-            raise _cut(error) from None
+            raise _cut(self._url, error) from None
 
     async def warm(self) -> None:
         with contextlib.suppress(self._aiohttp.ClientError, TimeoutError):
@@ -164,8 +164,10 @@ class _Secure:
     def __init__(self, url: str, headers: Mapping[str, str], local: bool) -> None:
         import httpx2
 
-        # At DEBUG it writes each header that it compresses, the key among them.
-        logging.getLogger("hpack").setLevel(logging.INFO)
+        # One writes each header that it compresses, the key among them; the other a line for each
+        # request.
+        for name in ("hpack", "httpx2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._httpx2 = httpx2
         self._url = url
         self._headers = dict(headers)
@@ -199,11 +201,11 @@ class _Secure:
                 finally:
                     await response.aclose()
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise _unreachable(error) from None
+            raise _unreachable(self._url, error) from None
         except TimeoutError:
             raise _too_late(timeout_s) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _cut(error) from None
+            raise _cut(self._url, error) from None
         finally:
             self._open -= 1
 
@@ -239,15 +241,22 @@ class _Secure:
         await self._client.aclose()
 
 
-def _unreachable(error: Exception) -> BackendError:
-    log.info("no connection: %s", type(error).__name__)
+def _unreachable(url: str, error: Exception) -> BackendError:
+    _note(url, error)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        msg = "its certificate is of no CA that is known here (SSL_CERT_FILE can name one)"
+        return BackendError("connection", msg)
     return BackendError("connection", "it cannot be reached")
 
 
-def _cut(error: Exception) -> BackendError:
-    # Its type alone: the texts of some hold the request.
-    log.info("connection lost: %s", type(error).__name__)
+def _cut(url: str, error: Exception) -> BackendError:
+    _note(url, error)
     return BackendError("connection", "the connection was cut")
+
+
+def _note(url: str, error: Exception) -> None:
+    # The host and the type alone: a url can hold a key, and some errors hold the request.
+    log.info("%s: %s", urllib.parse.urlsplit(url).hostname, type(error).__name__)
 
 
 def _too_late(timeout_s: float) -> BackendError:

@@ -98,7 +98,8 @@ async def test_a_certificate_of_an_unknown_ca_is_refused(tmp_path: Path) -> None
     async with tls_server(tmp_path, H2) as (url, seen), made(url) as backend:
         with pytest.raises(BackendError) as caught:
             await backend.answer(request())
-    assert caught.value.code == "connection" and seen.versions == []
+    assert caught.value.code == "connection" and "certificate" in caught.value.msg
+    assert seen.versions == []
 
 
 async def test_cancelling_one_leaves_the_others_their_connection(h2: tuple[str, Seen]) -> None:
@@ -172,7 +173,8 @@ async def test_the_key_is_in_no_log_of_the_http_2_stack(
     async with made(h2[0]) as backend:
         await backend.answer(request())
     assert caplog.text and KEY not in caplog.text
-    assert not [r for r in caplog.records if r.name.startswith("hpack") and r.levelno < 20]
+    # What is compressed is not seen in a text, and can be read from it all the same.
+    assert not [record for record in caplog.records if record.name.startswith("hpack")]
 
 
 async def test_a_warm_connection_is_the_first_request_s(h2: tuple[str, Seen]) -> None:
