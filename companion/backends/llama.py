@@ -175,9 +175,9 @@ class LlamaBackend:
         self._load()
         if self._broken is not None:
             raise self._broken
-        if job.specs:
-            job.body["grammar"] = self._grammar_of(job.specs)
         try:
+            if job.specs:
+                job.body["grammar"] = self._grammar_of(job.specs)
             if not job.stop.is_set():
                 self._server.handle_chat_completions(prompt.encode(job.body).decode(), job.on_chunk)
         except (ValueError, RuntimeError) as error:
@@ -203,10 +203,10 @@ class LlamaBackend:
     def _load(self) -> None:
         if self._server is not None or self._broken is not None:
             return
-        import xllamacpp
-
         began = time.monotonic()
         try:
+            import xllamacpp
+
             self._server = xllamacpp.Server(self._params(xllamacpp))
         except Exception as error:
             log.error("%s: %s cannot be loaded: %s", self.card.name, self._path, error)

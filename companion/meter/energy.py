@@ -226,7 +226,7 @@ class Energy:
         self._counters: list[Counter] = []
         self._idle_watts: float | None = None
         self._drawn = Shared(self._above_idle_uj)
-        self._machines: dict[str, Shared] = {}
+        self._machines: dict[tuple[str, float], Shared] = {}
         self._begun = 0
         self._open_here = 0
 
@@ -287,10 +287,12 @@ class Energy:
     def _estimate(self, card: Consumer) -> Span:
         if card.watts is not None:
             # What its owner says of the very machine comes before what is published of a model.
-            shared = self._machines.get(card.name)
+            # The configuration may be read again, with other watts.
+            machine = card.name, card.watts
+            shared = self._machines.get(machine)
             if shared is None:
                 uw = round(card.watts * _UJ_PER_J)
-                shared = self._machines[card.name] = Shared(lambda: round(self._clock() * uw))
+                shared = self._machines[machine] = Shared(lambda: round(self._clock() * uw))
             return _Powered(shared, shared.enter())
         if card.joules_per_token is not None:
             return _PerToken(card.joules_per_token)

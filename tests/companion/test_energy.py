@@ -191,6 +191,10 @@ async def test_one_machine_elsewhere_is_shared_too(machine: FakePowercap) -> Non
     spans = [energy.begin(card) for _ in range(3)]
     machine.draw(3, 0)
     assert [span.end(0) for span in spans] == [(60_000, "estimated")] * 3
+    # Its owner corrects the figure, and the configuration is read again.
+    span = energy.begin(Card("shed", watts=20.0))
+    machine.draw(3, 0)
+    assert span.end(0) == (60_000, "estimated")
 
 
 async def test_without_counters_nothing_is_read(
