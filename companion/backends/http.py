@@ -108,24 +108,28 @@ class _Plain:
         self._aiohttp = aiohttp
         self._url = url
         self._headers = dict(headers)
-        self._kept: aiohttp.ClientSession | None = None
+        self._once = False
+        """Each connection serves one request."""
+        self._kept: dict[bool, aiohttp.ClientSession] = {}
 
     @property
     def _session(self) -> Any:
         # Made with the first request: only then is there surely a loop.
-        if self._kept is None:
+        once = self._once
+        if once not in self._kept:
             aiohttp = self._aiohttp
-            self._kept = aiohttp.ClientSession(
+            self._kept[once] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=CONNECTIONS_MAX,
-                    keepalive_timeout=KEEPALIVE_S,
+                    force_close=once,
+                    keepalive_timeout=None if once else KEEPALIVE_S,
                     resolver=aiohttp.ThreadedResolver(),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S),
                 # Not trust_env: it would read ~/.netrc for each request.
             )
-        return self._kept
+        return self._kept[once]
 
     @contextlib.asynccontextmanager
     async def post(self, body: bytes, timeout_s: float) -> AsyncIterator[Reply]:
@@ -137,6 +141,7 @@ class _Plain:
                     self._url, data=body, headers=self._headers, allow_redirects=False
                 ) as response,
             ):
+                self._once = self._once or _closes_unsaid(response.headers)
                 yield Reply(response.status, response.headers, response.content.iter_any())
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             raise _unreachable(self._url, error) from None
@@ -154,8 +159,8 @@ class _Plain:
                 pass
 
     async def aclose(self) -> None:
-        if self._kept is not None:
-            await self._kept.close()
+        for session in self._kept.values():
+            await session.close()
 
 
 class _Secure:
@@ -239,6 +244,15 @@ class _Secure:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+def _closes_unsaid(headers: Mapping[str, str]) -> bool:
+    """llama.cpp's server closes after each stream and does not say so beforehand: what is sent
+    at once over that connection is lost."""
+    return (
+        headers.get("server") == "llama.cpp"
+        and headers.get("content-type", "").partition(";")[0] == "text/event-stream"
+    )
 
 
 def _unreachable(url: str, error: Exception) -> BackendError:
