@@ -122,10 +122,11 @@ FIRMWARE = {
 }
 
 COMPANION_ORDER = [
-    {"wire", "zones"},
+    {"chart", "wire", "zones"},
     {"link", "store", "meter", "context", "toolset", "config"},
-    {"backends", "fleet"},
+    {"backends", "fleet", "ops"},
     {"router"},
+    {"accept"},
     {"turn", "dispatch"},
     {"web"},
     {"app"},

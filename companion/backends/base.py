@@ -71,6 +71,9 @@ class Request:
     here."""
     wants_text: bool = False
     """Only a text is wanted, for a routine: there are no tools, and calls would be an error."""
+    local_time: str = ""
+    """The device's time of day when the ask came in, as ``2026-11-21T13:05+01:00``; "" where its
+    zone is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +138,18 @@ class BackendError(Exception):
 
     ``code`` is one of the constants below; ``msg`` is a clause for people that holds neither a
     key nor what the upstream sent beyond a few words; ``retry_after_s`` is how long the
-    upstream asked to be left alone, None where it did not say.
+    upstream asked to be left alone, None where it did not say; ``sent`` is False where nothing of
+    the request can have arrived, so that nothing can be billed.
     """
 
-    def __init__(self, code: str, msg: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, code: str, msg: str, retry_after_s: float | None = None, *, sent: bool = True
+    ) -> None:
         super().__init__(f"{code}: {msg}")
         self.code = code
         self.msg = msg
         self.retry_after_s = retry_after_s
+        self.sent = sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,10 @@ class Card:
     """The 95th percentile of its answer time until it has been measured."""
     joules_per_token: float | None = None
     """As its publisher estimates; None: nothing is published."""
+    here: bool = False
+    """It computes on this machine: in this process, or at a url on loopback."""
+    watts: float | None = None
+    """What its machine draws while it answers, as its owner says; None: not said."""
     keeps_prompts: bool | None = None
     """Whether the provider keeps what it is sent; None: not known."""
     region: str = ""

@@ -74,8 +74,8 @@ async def test_say_do_and_devices(house: MakeHouse) -> None:
         assert kitchen["points"]["lamp"]["level"] == 1
         turn = (await http.post("/devices/kitchen/say", json={"text": "turn on pin 5"})).json()
         assert list(turn) == [
-            "say", "reply", "calls", "backend", "tier", "ms", "usd", "tokens",
-            "bytes_up", "bytes_down", "answered",
+            "say", "reply", "calls", "backend", "tier", "why", "others", "ms", "usd",
+            "tokens", "bytes_up", "bytes_down", "answered",
         ]  # fmt: skip
         assert turn["reply"] == "Pin 5 is on."
         body = {"tool": "gpio_read", "args": {"pin": 5}}
@@ -182,6 +182,23 @@ async def test_health_tells_of_the_broker_and_the_store(
         assert health.status_code == 503
         assert health.json()["broker"] is False
         assert str(own_broker.port) in str(health.json()["problems"])
+
+
+async def test_metrics_tell_of_answers_devices_and_the_store(house: MakeHouse) -> None:
+    h: House = await house(http=True)
+    d = await h.device("kitchen")
+    d.ask("t1.1", ["u", "turn on pin 5"])
+    await d.answer("t1.1")
+    async with client(h.companion) as http:
+        response = await http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = response.text.splitlines()
+    answered = 'ganglion_answers_total{backend="commands",outcome="answered",tier="edge"} 1.0'
+    assert answered in lines
+    for line in ("open_asks 0.0", "broker_connected 1.0", "store_ok 1.0", "store_rows_dropped 0.0"):
+        assert f"ganglion_{line}" in lines
+    (online,) = [line for line in lines if line.startswith("ganglion_devices_online ")]
+    assert float(online.split()[1]) >= 1
 
 
 async def test_a_taken_port_is_named() -> None:
