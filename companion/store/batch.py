@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from companion.meter.purse import Claim, Granted, PurseError
-from companion.store.account import ALIVE_S, Entries, Key, Settlement, Work
+from companion.store.account import Entries, Key, Settlement, Work
 from companion.store.driver import Driver, StoreError, Unfit
 from companion.store.row import Row
 
@@ -63,7 +63,6 @@ class Batches:
         self._began = 0.0
         self._retry_s = FLUSH_S
         self._away_until = 0.0
-        self._trust_until = 0.0
         self._closed = False
 
     def add(self, row: Row) -> None:
@@ -193,13 +192,12 @@ class Batches:
             [one.settlement for one in settling],
             self._sweep,
             self._beat or (bool(reserving) and now - self._beaten >= BEAT_S),
-            asyncio.get_running_loop().time() < self._trust_until,
         )
         if not (rows or work.ledger):
             return
         self._sweep = self._beat = False
         try:
-            entries = await self._post(work)
+            entries = await self._driver.post(work)
         except Unfit as unfit:
             await self._one_by_one(rows, reserving, settling, unfit)
         except StoreError as error:
@@ -209,14 +207,6 @@ class Batches:
             raise
         else:
             self._told(work, entries, reserving, settling)
-
-    async def _post(self, work: Work) -> Entries:
-        connected = self._driver.connected
-        entries = await self._driver.post(work)
-        if connected and self._driver.connected != connected:
-            # The others may come back a little later than we.
-            self._trust_until = asyncio.get_running_loop().time() + ALIVE_S
-        return entries
 
     def _told(
         self, work: Work, entries: Entries, reserving: list[_Reserving], settling: list[_Settling]
