@@ -94,6 +94,8 @@ class Ledger:
                 if loop.time() - swept >= SWEEP_S:
                     swept = loop.time()
                     await self.sweep()
+                    if self._batches.problem:
+                        self._batches.prove()
                 if loop.time() - cleaned >= CLEAN_S:
                     cleaned = loop.time()
                     await self.clean()

@@ -62,6 +62,20 @@ async def test_a_server_goes_away_and_comes_back(own: Cluster) -> None:
     await store.aclose()
 
 
+async def test_a_server_that_comes_late_is_noticed_without_anybody_asking(
+    own: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("companion.store.ledger.SWEEP_S", 0.1)
+    monkeypatch.setattr("companion.store.ledger.BEAT_S", 0.05)
+    own.stop()
+    store = Store(StoreConfig(own.url()))
+    await store.open()
+    assert "cannot be reached" in store.problem
+    own.start()
+    await until("the store is well", lambda: not store.problem, 10)
+    await store.aclose()
+
+
 async def test_after_an_outage_nobody_is_taken_for_dead_at_once(own: Cluster, clock: Clock) -> None:
     here, there = [Store(StoreConfig(own.url()), clock=clock) for _ in range(2)]
     await here.open()
