@@ -24,8 +24,9 @@ from companion.router.outcome import (
     Rest,
     no_answer_text,
 )
+from companion.router.parts import Energy, Parts, problem
 from companion.router.rules import Settings, minutes_in, settings_for
-from companion.router.run import Course, Energy, Parts
+from companion.router.run import Course
 from companion.router.tab import Tab
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Router:
                 answer = fast.answer_now(request)
                 payload = accept(backend, answer)
             except Exception as error:
-                attempts.append(self._parts.problem(step.name, error))
+                attempts.append(problem(step.name, error))
             else:
                 return Answered(backend, answer, payload, tuple(attempts), reason=step.reason)
         return NoAnswer(
