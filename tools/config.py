@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,7 +72,7 @@ def read_config(path: Path, home: Home, *, keys: bool = False) -> Reading:
 
         for backend in reading.config.backends:
             read_key(complete(backend, folder_of(home)))
-    return reading
+    return replace(reading, config=replace(reading.config, profiles=folder_of(home)))
 
 
 def folder_of(home: Home) -> Path:
