@@ -70,10 +70,12 @@ class Router:
         self._settings_of = -1
         self._unshared = False
         self._sharing: asyncio.Task[None] | None = None
+        self._live: list[Crew] = []
         self._begin(Crew(backends, config or RouterConfig(), groups or {}))
 
     def _begin(self, crew: Crew) -> None:
         self._crew = crew
+        self._live.append(crew)
         self.backends = crew.backends
         self.models = crew.models
         """How many of the backends read the conversation."""
@@ -102,7 +104,7 @@ class Router:
         self._minutes = minutes or self._minutes
         self.health.forgive(self._clock())
         self._begin(crew)
-        old.retire(keep=tuple(backends))
+        old.retire(self._live)
 
     # -- planning
 
@@ -286,4 +288,5 @@ class Router:
             store = self._parts.store
             if store is not None:
                 await self._share(store)
-        await self._crew.aclose()
+        for crew in self._live:
+            await crew.aclose()
