@@ -84,7 +84,7 @@ class Turn:
 
 @dataclass(slots=True)
 class _Waiter:
-    """One command that somebody waits for; also the ``turn.Watch`` of its turn."""
+    """One command that somebody waits for; also the ``asked.Watch`` of its turn."""
 
     result: asyncio.Future[wire.Reply | wire.Done]
     boot: int

@@ -12,11 +12,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from companion import wire
 from companion.accept import acceptor, text_acceptor
-from companion.backends import prompt
+from companion.asked import Open, Watch, answer_row, unanswered_row
 from companion.backends.base import Message, Request, newest_text
 from companion.config.model import Policy
 from companion.context import Contexts
@@ -37,7 +37,6 @@ from companion.router import (
     Tab,
     deadline_of,
 )
-from companion.router.decide import EXPECTED_OUTPUT_TOKENS
 from companion.router.sizes import Sizes
 from companion.store import Row
 from companion.toolset import Toolset
@@ -52,41 +51,6 @@ SETTLE_S: Final = 0.25
 """How long an answer waits for its cost to be counted. Then it goes, and that goes on."""
 
 Publish = Callable[[str, bytes], None]
-
-
-class Watch(Protocol):
-    """Somebody who follows a turn that he began."""
-
-    def asked(self, device: str, turn: str, size: int) -> None:
-        """``size`` bytes, topic and payload, went up in this turn."""
-        ...
-
-    def answered(self, device: str, turn: str, size: int) -> None:
-        """``size`` bytes went down."""
-        ...
-
-    def recorded(self, row: Row) -> None:
-        """An ask of the turn came to its end here."""
-        ...
-
-
-@dataclass(slots=True)
-class _Open:
-    """An ask under way: what is needed to answer and to record it."""
-
-    device: str
-    ask: wire.Ask
-    turn: str
-    size: int
-    began: float
-    signal: Signal
-    watch: Watch | None
-    request: Request | None = None
-    tab: Tab | None = None
-    """What it has cost, once a model is to be asked."""
-    task: asyncio.Task[None] | None = None
-    ended: bool = False
-    """It has its answer, which is being counted: too late for a cancel."""
 
 
 class _Answers:
@@ -120,7 +84,7 @@ class Turns:
     clock: Callable[[], float] = time.time
     watches: dict[tuple[str, str], Watch] = field(default_factory=dict)
     """Who follows which (device, turn)."""
-    _open: dict[tuple[str, str], _Open] = field(default_factory=dict)
+    _open: dict[tuple[str, str], Open] = field(default_factory=dict)
     _answers: _Answers = field(default_factory=_Answers)
     _complaints: dict[str, float] = field(default_factory=dict)
     _sizes: Sizes = field(default_factory=Sizes)
@@ -152,7 +116,7 @@ class Turns:
             return
         if key in self._open:
             return
-        entry = _Open(device, ask, turn, size, began, _NO_TEXT, watch)
+        entry = Open(device, ask, turn, size, began, _NO_TEXT, watch)
         if ask.want == "text":
             self._begin_text(device, ask, entry)
             return
@@ -178,7 +142,7 @@ class Turns:
         del self._open[(device, ask_id)]
         self._remember(entry)
         payload = wire.encode_err(ask_id, "canceled", "the device gave this ask up")
-        row = self._unanswered(entry, bill, "canceled", "canceled")
+        row = unanswered_row(entry, bill, self._sizes, self.clock(), "canceled", "canceled")
         # From here on for its doubles, whatever the counting takes.
         self._answers.put((device, ask_id), payload)
         if bill.claimed:
@@ -201,7 +165,7 @@ class Turns:
 
     # -- the way of one ask
 
-    def _begin(self, device: str, ask: wire.Ask, toolset: Toolset, entry: _Open) -> None:
+    def _begin(self, device: str, ask: wire.Ask, toolset: Toolset, entry: Open) -> None:
         text = newest_text(ask.new)
         if ask.facts is not None and ask.mem is not None:
             self.fleet.learn_facts(device, ask.mem, ask.facts)
@@ -231,7 +195,7 @@ class Turns:
         entry.signal = self._signal(request, missing)
         self._route(entry, request, acceptor(ask.id, toolset))
 
-    def _begin_text(self, device: str, ask: wire.Ask, entry: _Open) -> None:
+    def _begin_text(self, device: str, ask: wire.Ask, entry: Open) -> None:
         """A routine wants a text. It has no conversation and no tools; what the device's points
         read is known here."""
         known = self.fleet.get(device)
@@ -290,7 +254,7 @@ class Turns:
         )
         return self._signal(request, ()), request
 
-    def _route(self, entry: _Open, request: Request, accept: Accept) -> None:
+    def _route(self, entry: Open, request: Request, accept: Accept) -> None:
         """Ask the fast backends here and now, the others in a task."""
         device, ask, signal = entry.device, entry.ask, entry.signal
         entry.request = request
@@ -308,7 +272,7 @@ class Turns:
             entry.task = asyncio.get_running_loop().create_task(coroutine)
 
     async def _run(
-        self, entry: _Open, tab: Tab, rest: Rest, request: Request, accept: Accept
+        self, entry: Open, tab: Tab, rest: Rest, request: Request, accept: Accept
     ) -> None:
         key = (entry.device, entry.ask.id)
         try:
@@ -328,11 +292,13 @@ class Turns:
         self._open.pop(key, None)
         self._conclude(entry, outcome)
 
-    def _conclude(self, entry: _Open, outcome: Outcome) -> None:
+    def _conclude(self, entry: Open, outcome: Outcome) -> None:
         ask = entry.ask
         if isinstance(outcome, Answered):
             self._remember(entry)
-            self._finish(entry, outcome.payload, self._answer_row(entry, outcome))
+            self._finish(
+                entry, outcome.payload, answer_row(entry, outcome, self._sizes, self.clock())
+            )
         elif isinstance(outcome, Needs):
             payload = wire.encode_resend(ask.id, outcome.missing)
             self._send(entry.device, entry.turn, payload, entry.watch)
@@ -343,10 +309,12 @@ class Turns:
             self._send(entry.device, entry.turn, outcome.payload, entry.watch)
         else:
             self._remember(entry)
-            row = self._unanswered(entry, outcome.bill, "no_answer", outcome.msg)
+            row = unanswered_row(
+                entry, outcome.bill, self._sizes, self.clock(), "no_answer", outcome.msg
+            )
             self._finish(entry, _payload(entry, outcome), row)
 
-    async def _settle(self, entry: _Open, bill: Bill, payload: bytes) -> None:
+    async def _settle(self, entry: Open, bill: Bill, payload: bytes) -> None:
         """Count what it came to, before the answer is published, so that an ask that comes again
         is not paid for again. A device waits: not for long."""
         settle = self.router.settle(entry.device, entry.ask.id, bill, payload)
@@ -355,7 +323,7 @@ class Turns:
         if not done:
             log.warning("counting an ask of %s takes long; its answer goes first", entry.device)
 
-    async def _settle_and_finish(self, entry: _Open, bill: Bill, payload: bytes, row: Row) -> None:
+    async def _settle_and_finish(self, entry: Open, bill: Bill, payload: bytes, row: Row) -> None:
         await self._settle(entry, bill, payload)
         self._finish(entry, payload, row)
 
@@ -365,7 +333,7 @@ class Turns:
         task.add_done_callback(self._settling.discard)
         return task
 
-    def _remember(self, entry: _Open) -> None:
+    def _remember(self, entry: Open) -> None:
         """Keep the conversation, if any backend will want it."""
         ask = entry.ask
         if self.router.needs_context and ask.want is None:
@@ -373,76 +341,12 @@ class Turns:
                 entry.device, ask.speaker, entry.turn, ask.id, ask.ctx, ask.n, ask.new, entry.size
             )
 
-    def _finish(self, entry: _Open, payload: bytes, row: Row) -> None:
+    def _finish(self, entry: Open, payload: bytes, row: Row) -> None:
         self._answers.put((entry.device, entry.ask.id), payload)
         self._send(entry.device, entry.turn, payload, entry.watch)
         self.record(row)
         if entry.watch is not None:
             entry.watch.recorded(row)
-
-    def _answer_row(self, entry: _Open, answered: Answered) -> Row:
-        card, answer, bill = answered.backend.card, answered.answer, answered.bill
-        usage = answer.usage
-        if card.needs_context:
-            would_in, would_out = usage.input, usage.output
-        else:
-            # Calls written by a model are about as long as they are in the answer.
-            would_in, would_out = self._would(entry, len(answered.payload))
-        return self._row(
-            entry,
-            bill,
-            would_in,
-            would_out,
-            backend=card.name,
-            tier=card.tier,
-            model=answer.model,
-            reason=answered.reason,
-            tokens_in=usage.input,
-            tokens_out=usage.output,
-            tokens_cached=usage.cached,
-            tokens_cache_written=usage.cache_written,
-            tokens_reasoning=usage.reasoning,
-            estimated=int(usage.estimated or usage.suspect or bill.estimated),
-            price_version="" if card.prices is None else card.prices.version,
-            first_ms=-1 if answer.first_ms is None else answer.first_ms,
-        )
-
-    def _unanswered(self, entry: _Open, bill: Bill, outcome: str, err: str) -> Row:
-        would_in, _ = self._would(entry, 0)
-        estimated = int(bill.estimated)
-        return self._row(
-            entry,
-            bill,
-            would_in,
-            EXPECTED_OUTPUT_TOKENS,
-            outcome=outcome,
-            err=err,
-            estimated=estimated,
-        )
-
-    def _would(self, entry: _Open, answer_bytes: int) -> tuple[int, int]:
-        """Tokens that a model would have been sent, and would have answered."""
-        whole = 0 if entry.request is None else self._sizes.tokens(entry.request)
-        return whole, answer_bytes // prompt.BYTES_PER_TOKEN
-
-    def _row(self, entry: _Open, bill: Bill, would_in: int, would_out: int, **more: Any) -> Row:
-        now = time.monotonic()
-        return Row(
-            time=self.clock(),
-            device=entry.device,
-            ask=entry.ask.id,
-            turn=entry.turn,
-            speaker=entry.ask.speaker,
-            policy=entry.signal.policy,
-            nano_usd=bill.nano,
-            queue_ms=round((bill.asked_at - entry.began) * 1000) if bill.asked_at else 0,
-            ms=round((now - entry.began) * 1000),
-            energy_mj=bill.energy_mj,
-            energy_how=bill.energy_how,
-            would_in=would_in,
-            would_out=would_out,
-            **more,
-        )
 
     def _send(self, device: str, turn: str, payload: bytes, watch: Watch | None) -> None:
         topic = wire.down(device, "answer")
@@ -465,7 +369,7 @@ class Turns:
             log.warning("%s sent what is no ask or cancel: %s: %s", device, error.code, error.msg)
 
 
-def _payload(entry: _Open, outcome: Answered | NoAnswer) -> bytes:
+def _payload(entry: Open, outcome: Answered | NoAnswer) -> bytes:
     if isinstance(outcome, Answered):
         return outcome.payload
     return wire.encode_err(entry.ask.id, "no_answer", outcome.msg)

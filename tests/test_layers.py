@@ -126,7 +126,7 @@ COMPANION_ORDER = [
     {"link", "store", "meter", "context", "toolset", "config"},
     {"backends", "fleet", "ops"},
     {"router"},
-    {"accept"},
+    {"accept", "asked"},
     {"turn", "dispatch"},
     {"web"},
     {"app"},

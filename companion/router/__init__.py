@@ -25,9 +25,10 @@ from companion.router.outcome import (
     Rest,
     no_answer_text,
 )
+from companion.router.parts import Energy, Span
 from companion.router.router import Router
 from companion.router.rules import Settings, minutes_in, settings_for
-from companion.router.run import Energy, Span, deadline_of
+from companion.router.run import deadline_of
 from companion.router.tab import Tab
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from companion.backends.base import Backend, FastBackend
@@ -22,9 +22,8 @@ class Crew:
     fast: dict[str, FastBackend] = field(init=False)
     models: int = field(init=False)
     """How many of them read the conversation."""
-    retired: bool = field(init=False, default=False)
     _users: int = field(init=False, default=0)
-    _keep: Collection[Backend] = field(init=False, default=())
+    _live: "list[Crew] | None" = field(init=False, default=None)
     _closing: "asyncio.Task[None] | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -48,19 +47,22 @@ class Crew:
         self._users -= 1
         self._maybe_close()
 
-    def retire(self, keep: Collection[Backend]) -> None:
-        """Others take its place; those in ``keep`` go on with them."""
-        self.retired = True
-        self._keep = keep
+    def retire(self, live: "list[Crew]") -> None:
+        """Another takes its place. ``live``: all that are in use, it and the new one among them; a
+        backend that is in several is closed with the last."""
+        self._live = live
         self._maybe_close()
 
     def _maybe_close(self) -> None:
-        if self.retired and not self._users and self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self.aclose())
+        if self._live is None or self._users or self._closing is not None:
+            return
+        self._live.remove(self)
+        keep = [backend for crew in self._live for backend in crew.backends]
+        self._closing = asyncio.get_running_loop().create_task(self.aclose(keep))
 
-    async def aclose(self) -> None:
-        """Close its backends, but for those that go on elsewhere."""
+    async def aclose(self, keep: Sequence[Backend] = ()) -> None:
+        """Close its backends, but for those in ``keep``."""
         for backend in self.backends:
-            if not any(backend is kept for kept in self._keep):
+            if not any(backend is kept for kept in keep):
                 with contextlib.suppress(Exception):
                     await backend.aclose()

@@ -230,7 +230,7 @@ def _cost_text(signal: Signal, candidate: Candidate) -> str:
 
 
 def _speed_text(candidate: Candidate) -> str:
-    how = "as measured" if candidate.measured else "as it is said to be"
+    how = "measured" if candidate.measured else "expected"
     return f"95 % within {_seconds(candidate.p95_ms)} {how}"
 
 

@@ -24,8 +24,9 @@ from companion.router.outcome import (
     Rest,
     no_answer_text,
 )
+from companion.router.parts import Energy, Parts, problem
 from companion.router.rules import Settings, minutes_in, settings_for
-from companion.router.run import Course, Energy, Parts
+from companion.router.run import Course
 from companion.router.tab import Tab
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,12 @@ class Router:
         self._settings_of = -1
         self._unshared = False
         self._sharing: asyncio.Task[None] | None = None
+        self._live: list[Crew] = []
         self._begin(Crew(backends, config or RouterConfig(), groups or {}))
 
     def _begin(self, crew: Crew) -> None:
         self._crew = crew
+        self._live.append(crew)
         self.backends = crew.backends
         self.models = crew.models
         """How many of the backends read the conversation."""
@@ -101,7 +104,7 @@ class Router:
         self._minutes = minutes or self._minutes
         self.health.forgive(self._clock())
         self._begin(crew)
-        old.retire(keep=tuple(backends))
+        old.retire(self._live)
 
     # -- planning
 
@@ -187,7 +190,7 @@ class Router:
                 answer = fast.answer_now(request)
                 payload = accept(backend, answer)
             except Exception as error:
-                attempts.append(self._parts.problem(step.name, error))
+                attempts.append(problem(step.name, error))
             else:
                 return Answered(backend, answer, payload, tuple(attempts), reason=step.reason)
         return NoAnswer(
@@ -285,4 +288,5 @@ class Router:
             store = self._parts.store
             if store is not None:
                 await self._share(store)
-        await self._crew.aclose()
+        for crew in self._live:
+            await crew.aclose()

@@ -6,34 +6,20 @@ house is kept time for, so that the last word is its, as far as there is time at
 """
 
 import asyncio
-import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from companion.backends import prompt
 from companion.backends.base import Answer, Backend, BackendError, Card, Declined, Request
-from companion.meter.purse import (
-    Claim,
-    Elsewhere,
-    Granted,
-    Known,
-    Purse,
-    PurseError,
-    Refused,
-    Reserved,
-    Slot,
-)
+from companion.meter.purse import Known
 from companion.router.crew import Crew
 from companion.router.decide import Signal, Step, Verdict
-from companion.router.health import Health, HealthStore
+from companion.router.gate import Gate
 from companion.router.outcome import (
     Accept,
     Answered,
-    Attempt,
-    Invalid,
     Needs,
     NoAnswer,
     Outcome,
@@ -42,10 +28,9 @@ from companion.router.outcome import (
     no_answer_text,
     why,
 )
+from companion.router.parts import Parts, Span, problem
 from companion.router.tab import Most, Tab, most_of
 from companion.wire import TEXT_BYTES_MAX
-
-log = logging.getLogger(__name__)
 
 SHARE_OF_REST: Final = 0.6
 """Of the time left, what one attempt may take while another could follow."""
@@ -56,13 +41,8 @@ MARGIN_MIN_S: Final = 0.5
 """Kept back of a deadline for the way to the device: the larger of 10 % and 500 ms."""
 ATTEMPT_MIN_S: Final = 0.05
 """With less left than this an attempt is not begun."""
-RESERVE_S: Final = 2.0
-"""How long the budgets may take to say yes or no."""
-ELSEWHERE_S: Final = 0.2
-"""How often another companion's answer is asked for."""
-SETTLE_S: Final = 5.0
-"""A claim lives on for so long after the deadline, for its settling."""
-_BESIDE: Final = 2
+BESIDE: Final = 2
+"""Attempts at a time."""
 
 
 def deadline_of(now: float, ask_ms: int) -> float:
@@ -80,49 +60,6 @@ def attempt_s(left_s: float, others_follow: bool, keep_s: float = 0.0) -> float:
     return min(left_s * SHARE_OF_REST, left_s - min(keep_s, left_s * KEEP_SHARE_MAX))
 
 
-class Span(Protocol):
-    """One attempt, as whoever measures energy sees it."""
-
-    def end(self, tokens: int) -> tuple[int, str]:
-        """Millijoules and ``measured``, ``estimated`` or ""."""
-        ...
-
-
-class Energy(Protocol):
-    """Whoever measures energy."""
-
-    def begin(self, card: Card) -> Span:
-        """An attempt begins."""
-        ...
-
-
-@dataclass(slots=True)
-class Parts:
-    """What every run of one router uses."""
-
-    health: Health
-    clock: Callable[[], float]
-    purse: Purse | None = None
-    slots: Callable[[str, float], tuple[Slot, ...]] | None = None
-    store: HealthStore | None = None
-    energy: Energy | None = None
-    spent: dict[str, tuple[float, str]] = field(default_factory=dict)
-    """Key of a slot that refused → until when that is taken for granted, and what it is."""
-
-    def problem(self, name: str, error: Exception) -> Attempt:
-        """What failed, for people; a fault of ours goes to the log."""
-        if isinstance(error, Declined):
-            return Attempt(name, "declined", error.reason)
-        if isinstance(error, Invalid):
-            log.info("%s gave an answer that cannot be used: %s", name, error)
-            return Attempt(name, "invalid", f"its answer could not be used ({error})")
-        if isinstance(error, BackendError):
-            log.info("%s: %s: %s", name, error.code, error.msg)
-            return Attempt(name, error.code, error.msg)
-        log.error("%s failed by a fault of ours", name, exc_info=error)
-        return Attempt(name, "internal", f"a fault of ours ({type(error).__name__})")
-
-
 @dataclass(slots=True, eq=False)
 class _Running:
     """An attempt under way: at first it may wait for its reservation."""
@@ -132,7 +69,7 @@ class _Running:
     limit_at: float
     """Until then while others follow."""
     most: Most
-    gate: "asyncio.Task[Granted | None] | None" = None
+    gate: "asyncio.Task[str | Known] | None" = None
     task: "asyncio.Task[Answer] | None" = None
     asked_at: float = 0.0
     expected_s: float = 0.0
@@ -167,14 +104,13 @@ class Course:
         self._request = request
         self._accept = accept
         self._tab = tab
-        self._turned = turned
+        self._gate = Gate(parts, request, tab, turned)
         self._deadline = request.deadline
         self._keep_most_s = (request.deadline - time.monotonic()) * KEEP_SHARE_MAX
         self._queue = deque(rest.plan.steps[rest.at :])
         self._running: list[_Running] = []
         self._attempts = list(rest.attempts)
         self._out: dict[str, str] = {}
-        self._refused_nano: int | None = None
         self._size: prompt.Size | None = None
 
     async def go(self) -> Outcome:
@@ -204,10 +140,11 @@ class Course:
             )
             # In the order of the plan, should several have come at once.
             for running in [r for r in self._running if r.waits_on in done]:
-                if running.task is None:
-                    outcome = self._granted(running)
-                else:
+                if running.task is not None:
                     outcome = self._ended(running, running.task)
+                else:
+                    assert running.gate is not None
+                    outcome = self._passed(running, running.gate)
                 if outcome is not None:
                     return outcome
 
@@ -222,7 +159,7 @@ class Course:
             return True
         return (
             self._crew.config.hedge
-            and len(self._running) < _BESIDE
+            and len(self._running) < BESIDE
             and not self._queue[0].missing
             and all(r.asked_at and now >= r.asked_at + r.expected_s for r in self._running)
         )
@@ -258,24 +195,25 @@ class Course:
     def _wake_at(self) -> float:
         at = self._deadline
         for running in self._running:
-            if self._queue:
+            if self._queue and running.asked_at:
                 at = min(at, running.limit_at)
-                if self._crew.config.hedge and running.asked_at and len(self._running) < _BESIDE:
+                if self._crew.config.hedge and len(self._running) < BESIDE:
                     at = min(at, running.asked_at + running.expected_s)
         return at
 
     def _expire(self, now: float) -> None:
         """Give up what has had its time."""
         for running in list(self._running):
-            if now >= self._deadline or (self._queue and now >= running.limit_at):
-                had_s = now - (running.asked_at or now)
-                if running.asked_at:
-                    error = BackendError("timeout", f"no answer within {had_s:.1f} s")
-                    self._attempts.append(self._parts.problem(running.step.name, error))
-                else:
-                    error = BackendError("canceled", "")
-                    self._out.setdefault(running.step.name, "its budget could not be asked in time")
-                self._give_up(running, error)
+            if running.asked_at and self._queue:
+                over = now >= running.limit_at
+            else:
+                over = now >= self._deadline
+            if not over:
+                continue
+            error = BackendError("timeout", f"no answer within {now - running.asked_at:.1f} s")
+            if running.asked_at:
+                self._attempts.append(problem(running.step.name, error))
+            self._give_up(running, error)
 
     # -- one attempt
 
@@ -290,16 +228,15 @@ class Course:
         most = Most()
         if card.prices is not None:
             most = most_of(card, self._measured().bound_tokens, round(left_s * 1000))
-            if self._refused_nano is not None and most.nano >= self._refused_nano:
-                self._out[step.name] = self._turned
+            barred = self._gate.bars(most)
+            if barred:
+                self._out[step.name] = barred
                 return
         running = _Running(step, backend, now + limit_s, most)
         self._running.append(running)
-        pays = card.prices is not None and self._parts.purse is not None
-        probes = self._parts.health.breaker(step.name).until > 0 and self._parts.store is not None
-        if pays or probes:
-            gate = self._gate(running, pays, probes, keep_s)
-            running.gate = asyncio.ensure_future(gate)
+        if self._gate.stands(card):
+            until = self._deadline - max(keep_s, ATTEMPT_MIN_S)
+            running.gate = asyncio.ensure_future(self._gate.passes(card, most, until))
         else:
             self._ask(running)
 
@@ -308,86 +245,18 @@ class Course:
             self._size = prompt.measure(self._request)
         return self._size
 
-    async def _gate(
-        self, running: _Running, pays: bool, probes: bool, keep_s: float
-    ) -> Granted | None:
-        """What stands before the asking: a probe is for one companion alone, and money is
-        reserved. None: nobody minds. Raises PurseError, and BackendError for a probe that
-        another has."""
-        name = running.step.name
-        store, purse = self._parts.store, self._parts.purse
-        if probes and store is not None:
-            until = self._parts.clock() + max(self._deadline - time.monotonic(), 0)
-            if not await _first(store, name, until):
-                self._parts.health.breaker(name).probing_elsewhere(self._parts.clock())
-                raise BackendError("canceled", "another companion is trying it now")
-        if not pays or purse is None:
-            return None
-        claim = self._claim(running.most)
-        until = self._deadline - max(keep_s, ATTEMPT_MIN_S)
-        while True:
-            before = self._tab.claimed
-            # Cut short from here on, it may have been counted or not: then it is to be settled.
-            self._tab.claimed = True
-            try:
-                granted = await _reserved(purse, claim)
-            except PurseError:
-                self._tab.claimed = before
-                raise
-            self._tab.claimed = before or isinstance(granted, Reserved)
-            if not isinstance(granted, Elsewhere):
-                return granted
-            if time.monotonic() + ELSEWHERE_S >= until:
-                return granted
-            running.limit_at = self._deadline
-            await asyncio.sleep(ELSEWHERE_S)
-
-    def _claim(self, most: Most) -> Claim:
-        now = self._parts.clock()
-        slots = self._parts.slots
-        return Claim(
-            self._request.device,
-            self._tab.ask,
-            () if slots is None else slots(self._request.device, now),
-            most.nano,
-            most.tokens,
-            now + max(self._deadline - time.monotonic(), 0) + SETTLE_S,
-        )
-
-    def _granted(self, running: _Running) -> Outcome | None:
+    def _passed(self, running: _Running, gate: "asyncio.Task[str | Known]") -> Outcome | None:
         """The gate has opened, or not."""
-        assert running.gate is not None
         name = running.step.name
-        reason = ""
         try:
-            granted = running.gate.result()
-        except PurseError as error:
-            slots = self._parts.slots
-            now = self._parts.clock()
-            if slots is not None and slots(self._request.device, now):
-                reason = f"budgets cannot be read: {error}"
-                self._turned = self._turned or "the budgets cannot be read"
-                self._refused_nano = 0
-        except BackendError as error:
-            reason = error.msg
+            said = gate.result()
         except (Exception, asyncio.CancelledError) as error:
-            reason = self._parts.problem(name, RuntimeError(repr(error))).msg
-        else:
-            if isinstance(granted, Known):
-                return Repeated(granted.payload)
-            if isinstance(granted, Elsewhere):
-                reason = "another companion is at this ask"
-                self._refused_nano = 0
-            elif isinstance(granted, Refused):
-                slot = granted.slot
-                reason = f"{slot.what} is spent"
-                self._turned = reason
-                self._refused_nano = running.most.nano
-                now = self._parts.clock()
-                self._parts.spent[slot.key] = (min(slot.ends, now + 60), slot.what)
-        if reason:
+            said = problem(name, RuntimeError(f"its gate: {error!r}")).msg
+        if isinstance(said, Known):
+            return Repeated(said.payload)
+        if said:
             self._running.remove(running)
-            self._out[name] = reason
+            self._out[name] = said
         else:
             self._ask(running)
         return None
@@ -432,7 +301,7 @@ class Course:
         self._measure_energy(running, 0)
         self._tab.failed(running, error)
         self._note(running, error)
-        self._attempts.append(self._parts.problem(running.step.name, error))
+        self._attempts.append(problem(running.step.name, error))
         return None
 
     def _judged(self, running: _Running, answer: Answer) -> Outcome | None:
@@ -446,7 +315,7 @@ class Course:
         try:
             payload = self._accept(backend, answer)
         except Exception as error:
-            attempt = parts.problem(card.name, error)
+            attempt = problem(card.name, error)
             parts.health.failed(card.name, now, attempt.code, "its answers cannot be used")
             self._attempts.append(attempt)
             self._prefer_better(card)
@@ -456,18 +325,18 @@ class Course:
             self._give_up(other, BackendError("canceled", "another was first"))
         attempts = tuple(self._attempts)
         reason = why(running.step.reason, attempts)
-        if self._turned:
-            reason = f"{reason}; {self._turned}"
+        if self._gate.turned:
+            reason = f"{reason}; {self._gate.turned}"
         return Answered(backend, answer, payload, attempts, self._tab.bill(), reason)
 
     def _told(self, card: Card, answer: Answer) -> Answer:
         """With the word about a budget, where that has turned the plan to this backend. A
         routine's text is for a display or a speaker, which it has no place in."""
-        if not self._turned or card.prices is not None or not card.needs_context:
+        if not self._gate.turned or card.prices is not None or not card.needs_context:
             return answer
         if not answer.say or self._signal.wants_text:
             return answer
-        turned = self._turned[0].upper() + self._turned[1:]
+        turned = self._gate.turned[0].upper() + self._gate.turned[1:]
         say = f"{answer.say} ({turned}, so {card.name} answered.)"
         fits = len(say.encode(errors="replace")) <= TEXT_BYTES_MAX
         return replace(answer, say=say) if fits else answer
@@ -528,21 +397,3 @@ class Course:
         attempts = tuple(self._attempts)
         text = no_answer_text(self._signal, verdicts, attempts, self._crew.models)
         return NoAnswer(text, attempts, self._tab.bill())
-
-
-async def _reserved(purse: Purse, claim: Claim) -> Granted:
-    try:
-        async with asyncio.timeout(RESERVE_S):
-            return await purse.reserve(claim)
-    except TimeoutError:
-        raise PurseError(f"no answer within {RESERVE_S:.0f} s") from None
-
-
-async def _first(store: HealthStore, name: str, until: float) -> bool:
-    try:
-        async with asyncio.timeout(RESERVE_S):
-            return await store.claim_probe(name, until)
-    except Exception as error:
-        # Better two probes than none.
-        log.warning("whether others try %s cannot be read: %s", name, error)
-        return True

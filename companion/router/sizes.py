@@ -28,7 +28,7 @@ class Sizes:
     """Keeps what does not change from ask to ask: the instructions and tools, in bytes."""
 
     def __init__(self) -> None:
-        self._bases: dict[int, _Base] = {}
+        self._bases: dict[tuple[int, bool], _Base] = {}
 
     def tokens(self, request: Request) -> int:
         """Tokens that a model would be sent, within a tenth or so of ``prompt.measure``."""
@@ -44,7 +44,7 @@ class Sizes:
         return rounded(whole), rounded(-(-least // fit.BYTES_PER_TOKEN))
 
     def _base(self, request: Request) -> _Base:
-        key = id(request.tools)
+        key = id(request.tools), request.wants_text
         base = self._bases.get(key)
         if base is None:
             if len(self._bases) >= _KEPT:

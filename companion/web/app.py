@@ -135,7 +135,6 @@ def create_app(companion: Service) -> ASGIApp:
             "backends": [b.card.name for b in companion.router.backends],
         }
         problems = [companion.link.problem] if not broker else []
-        problems += companion.router.problems
         problems += companion.problems()
         if problems:
             body["problems"] = problems

@@ -151,6 +151,19 @@ def test_senders_of_events(home: Path) -> None:
     assert json.loads(ganglion("sender", "--json", home=home).stdout) == []
 
 
+def test_explain(home: Path, device: Device) -> None:
+    shown = ganglion("explain", "kitchen", "turn", "on", "pin", "5", home=home)
+    assert shown.returncode == 0 and shown.stderr == ""
+    assert shown.stdout.splitlines()[0].startswith("policy auto, ")
+    assert "1  edge/commands  free" in shown.stdout
+    private = ganglion("explain", "--json", "--policy", "private", "kitchen", "sing", home=home)
+    plan = json.loads(private.stdout)
+    assert (plan["policy"], plan["taken_by"]) == ("private", None)
+    fails(ganglion("explain", "cellar", "hi", home=home), 1, "cellar")
+    fails(ganglion("explain", "--policy", "order", "kitchen", "hi", home=home), 2, "cheapest")
+    fails(ganglion("say", "--policy", "cheap", "kitchen", "hi", home=home), 2, "cheapest")
+
+
 def test_say_answered(home: Path, device: Device) -> None:
     device.replies["turn on pin 5"] = {
         "text": "pin 5 is on.",

@@ -134,9 +134,9 @@ def test_a_missing_conversation_concerns_models_alone() -> None:
 @pytest.mark.parametrize(
     ("policy", "want"),
     [
-        ("auto", "the cheapest within 4 s: about $0.00061, 95 % within 2.5 s as measured"),
+        ("auto", "the cheapest within 4 s: about $0.00061, 95 % within 2.5 s measured"),
         ("cheapest", "by cost: about $0.00061"),
-        ("fastest", "by speed: 95 % within 2.5 s as measured"),
+        ("fastest", "by speed: 95 % within 2.5 s measured"),
         ("best", "by quality: 55 of 100"),
         ("order", "first in the order"),
     ],

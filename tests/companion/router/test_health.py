@@ -1,13 +1,14 @@
 """What is known of backends: over a restart, between companions, and to the operator."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from companion.backends.base import Answer, BackendError, Card
-from companion.config.model import RouterConfig
+from companion.config.model import RouterConfig, StoreConfig
 from companion.router import Answered, Health, NoAnswer, Router
-from companion.store import StoreError
+from companion.store import Store, StoreError
 from tests.companion.conftest import Model
 from tests.companion.router.fakes import FakeHealthStore, carry_out, raises, request, says
 
@@ -139,3 +140,34 @@ async def test_a_rate_limit_is_waited_for() -> None:
         assert len(limited.asked) == asked
     why = {c.card.name: c.unfit for c in router.snapshot().candidates}
     assert why == {"limited": "its rate limit, left alone for 7 s more", "good": ""}
+
+
+async def test_the_real_table_keeps_and_shares_it(tmp_path: Path) -> None:
+    config = StoreConfig(f"sqlite:///{tmp_path / 'companion.db'}")
+    now, model = [T], Model("m", raises(DOWN))
+    stores = [Store(config, clock=lambda: now[0]) for _ in range(2)]
+    routers = []
+    for store in stores:
+        await store.open()
+        routers.append(Router([model], health=store.health, clock=lambda: now[0]))
+    a, b = routers
+    for _ in range(30):
+        a.health.took("m", 300, now[0])
+    for _ in range(3):
+        await carry_out(a, request())
+    await a.health.share(stores[0].health, now[0])
+    await b.health.share(stores[1].health, now[0])
+    assert b.health.p95_ms(CARD, now[0]) == a.health.p95_ms(CARD, now[0])
+    assert isinstance(await carry_out(b, request()), NoAnswer)
+    assert len(model.asked) == 3
+    # Half-open: the first that asks has the probe, and tells the other how it went.
+    now[0] += 5
+    model.script = says("hi")
+    asks = [await carry_out(router, request()) for router in (b, a)]
+    assert isinstance(asks[0], Answered) and isinstance(asks[1], NoAnswer)
+    assert len(model.asked) == 4
+    await b.health.share(stores[1].health, now[0] + 1)
+    await a.health.share(stores[0].health, now[0] + 1)
+    assert isinstance(await carry_out(a, request()), Answered)
+    for store in stores:
+        await store.aclose()

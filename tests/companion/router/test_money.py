@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from companion.backends.base import Answer, BackendError, Call, Declined, Prices, Usage
+from companion.config.model import StoreConfig
 from companion.meter import cost_nano_usd
 from companion.meter.purse import PurseError
 from companion.router import Answered, NoAnswer, Repeated, Router, Signal, Tab
+from companion.store import Store
 from tests.companion.conftest import PRICES, Model, Phrases, until
 from tests.companion.router.fakes import (
     FakePurse,
@@ -333,3 +336,37 @@ async def test_energy_of_all_attempts_is_added_up() -> None:
     outcome = await carry_out(r, request())
     assert isinstance(outcome, Answered)
     assert (outcome.bill.energy_mj, outcome.bill.energy_how) == (12, "estimated")
+
+
+async def test_the_real_ledger_agrees(tmp_path: Path) -> None:
+    """Two hundred at once on SQLite, by two companions that share it, a tenth of them twice."""
+    config = StoreConfig(f"sqlite:///{tmp_path / 'companion.db'}")
+    stores = [Store(config), Store(config)]
+    nano = 30 * 3_000_000
+    models = [Model("m", says("hi", USAGE), delay_s=0.02, quality=80) for _ in stores]
+    routers = []
+    for store, model in zip(stores, models, strict=True):
+        await store.open()
+        slots = one_slot(nano)
+        routers.append(Router([model, house()], purse=store.ledger, slots=slots))
+
+    async def one(n: int, at: int) -> Any:
+        outcome = await carry_out(routers[at], request(device=f"d{n}"), tab=Tab(f"a{n}.1"))
+        if isinstance(outcome, Answered):
+            payload = outcome.payload
+            await routers[at].settle(f"d{n}", f"a{n}.1", outcome.bill, payload)
+        return outcome
+
+    asks = [(n, n % 2) for n in range(200)] + [(n, (n + 1) % 2) for n in range(0, 200, 10)]
+    outcomes = await asyncio.gather(*(one(n, at) for n, at in asks))
+    (counter,) = await stores[0]._driver.fetch("SELECT nano_spent, nano_reserved FROM counters")
+    for store in stores:
+        await store.aclose()
+    paid = [o for o in outcomes if isinstance(o, Answered) and o.bill.nano]
+    free = [o for o in outcomes if isinstance(o, Answered) and not o.bill.nano]
+    assert counter == (len(paid) * COST, 0)
+    assert len(paid) == sum(len(model.asked) for model in models)
+    assert 20 < len(paid) <= nano // COST
+    # The budget was too small for all, and each was answered once at a price.
+    assert free and all(o.payload.startswith(b"from home") for o in free)
+    assert len(outcomes) == 220

@@ -284,6 +284,20 @@ async def test_what_runs_goes_on_with_the_old_ones() -> None:
     assert old.closed and not kept.closed and not new.closed
 
 
+async def test_a_backend_of_several_configurations_is_closed_with_the_last_that_is_in_use() -> None:
+    kept = Closing("kept", says("hi"), delay_s=0.1)
+    router = Router([kept])
+    task = asyncio.create_task(carry_out(router, request(), BEST))
+    await asyncio.sleep(0.02)
+    router.replace([kept, Closing("more", says(""))], RouterConfig())
+    router.replace([], RouterConfig())
+    await asyncio.sleep(0.02)
+    assert not kept.closed
+    assert isinstance(await task, Answered)
+    await asyncio.sleep(0.01)
+    assert kept.closed
+
+
 async def test_one_that_resists_is_closed_when_it_has_ended() -> None:
     class Stubborn(Closing):
         async def answer(self, request: Request) -> Answer:
