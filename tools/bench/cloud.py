@@ -8,6 +8,7 @@ device or client alone, all else of 50 at once.
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import secrets
@@ -35,15 +36,17 @@ SECONDS = 4.0
 WARM_S = 1.0
 AT_ONCE = 50
 
-# Nothing that `commands` would answer, and no two alike.
+# Nothing that `commands` would answer.
 _FORMS = (
-    "it is rather dark in the {}, do something about it",
-    "make the {} cosy for a film",
-    "we leave for the weekend, what of the {} should be off?",
-    "I am cold here in the {}",
+    "it is rather dark in the {}, {} lux, do something about it",
+    "make the {} cosy for film {}",
+    "we leave for {1} hours, what of the {0} should be off?",
+    "I am cold here in the {}, {} times I said it",
 )
 _ROOMS = ("kitchen", "hall", "cellar", "attic", "nursery", "study", "bath", "porch", "shed")
-SENTENCES = tuple(form.format(room) for room in _ROOMS for form in _FORMS)
+_SAID = 20_000
+_PROMPTS = 100
+_runs = itertools.count(1)
 
 STATE = json.dumps(
     {
@@ -107,6 +110,15 @@ def measure(name: str, process: psutil.Process, drive: Drive, seconds: float) ->
     )
 
 
+def sentences() -> list[str]:
+    """So many that nobody says one twice, in this run or another: no cache answers them."""
+    first = next(_runs) * _SAID
+    return [
+        _FORMS[n % len(_FORMS)].format(_ROOMS[n % len(_ROOMS)], n)
+        for n in range(first, first + _SAID)
+    ]
+
+
 @contextmanager
 def _printing_port(module: str, *args: str) -> Iterator[tuple[psutil.Process, int]]:
     """A server of ours that prints its port, as a process."""
@@ -150,7 +162,7 @@ def _companion(upstream: int, folder: Path, config: str, name: str, seconds: flo
                 tools,
                 for_s,
                 cpu_seconds,
-                SENTENCES,
+                sentences(),
                 STATE,
             )
             tally = uvloop.run(run)
@@ -188,7 +200,7 @@ def _prompts(last: bytes) -> list[bytes]:
     said = json.loads(last)["messages"][-1]["content"]
     if text.count(said) != 1:
         raise Problem("the companion's prompt holds no sentence of the bench, or twice")
-    return [text.replace(said, sentence).encode() for sentence in SENTENCES]
+    return [text.replace(said, sentence).encode() for sentence in sentences()[:_PROMPTS]]
 
 
 def run(seconds: float = SECONDS) -> Figures:

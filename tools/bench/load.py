@@ -214,13 +214,14 @@ async def run(
     tally = Tally()
     going = True
     devices = []
+    apart = max(7, len(sentences) // len(credentials))
     for offset, (device, secret) in enumerate(credentials):
         announce = announcement(device, tools)
         if state:
             announce.append((topic(device, "up", "state"), state))
         _, protocol = await loop.create_connection(
             lambda d=device, s=secret, a=announce, o=offset: SimulatedDevice(  # type: ignore[misc]
-                d, s, a, tools_hash(tools), tally, lambda: going, o * 7, sentences
+                d, s, a, tools_hash(tools), tally, lambda: going, o * apart, sentences
             ),
             host,
             port,
