@@ -71,6 +71,9 @@ class Request:
     here."""
     wants_text: bool = False
     """Only a text is wanted, for a routine: there are no tools, and calls would be an error."""
+    local_time: str = ""
+    """The device's time of day when the ask came in, as ``2026-11-21T13:05+01:00``; "" where its
+    zone is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,12 @@ class Quirks:
     """Fields of a request that it refuses."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that each request has."""
-    cached_at: tuple[str, ...] = ("prompt_tokens_details.cached_tokens",)
-    """Where cached input tokens are told, the first that is there."""
+    cached_at: tuple[str, ...] = (
+        "prompt_tokens_details.cached_tokens",
+        "prompt_cache_hit_tokens",
+    )
+    """Where cached input tokens are told, the first that is there; a number in a path is a place
+    in a list."""
     reasoning_at: tuple[str, ...] = ("completion_tokens_details.reasoning_tokens",)
     reasoning_apart: bool = False
     """Reasoning tokens are not among ``completion_tokens`` and are added to them."""

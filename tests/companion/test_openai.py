@@ -144,7 +144,7 @@ async def test_it_wants_the_results_when_it_only_looked(
         ({"status": 503}, "server", "503"),
         ({"status": 302}, "bad_request", "302"),
         ({"cut": True, "text": "x" * 500}, "connection", "cut"),
-        ({"hang_s": 0}, "connection", "reached"),
+        ({"hang_s": 0}, "connection", "cut"),
         ({"body": "<html>hello</html>", "content_type": "text/html"}, "bad_response", "HTML"),
         ({"body": "<html>hello</html>"}, "bad_response", "HTML"),
         ({"body": ""}, "bad_response", "malformed"),
@@ -262,7 +262,8 @@ async def test_a_lie_about_usage_is_bounded(
     lie = {"prompt_tokens": 10**30, "completion_tokens": -7}
     upstream.script([{"text": "Hello.", "usage": lie}])
     usage = (await backend.answer(request())).usage
-    assert (usage.input, usage.output) == (1_000_000_000, 0)
+    assert len(upstream.bodies[0]) < usage.input < len(upstream.bodies[0]) + 1000
+    assert usage.output > 0 and usage.suspect and usage.estimated
 
 
 async def test_the_key_is_in_no_error_log_or_repr(
