@@ -197,7 +197,7 @@ def _over_http(
 def _prompts(last: bytes) -> list[bytes]:
     """What the companion sent the upstream, once for each sentence."""
     text = last.decode()
-    said = json.loads(last)["messages"][-1]["content"]
+    said = json.loads(last)["messages"][-1]["content"].splitlines()[0]
     if text.count(said) != 1:
         raise Problem("the companion's prompt holds no sentence of the bench, or twice")
     return [text.replace(said, sentence).encode() for sentence in sentences()[:_PROMPTS]]
