@@ -9,12 +9,11 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from companion import wire
 from companion.backends.base import Backend, Card
-from companion.config import BackendConfig, Config, ConfigError, StoreConfig, read_key
+from companion.config import BackendConfig, Config, ConfigError, read_key
 from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
@@ -54,7 +53,7 @@ class Companion:
         self.fleet = Fleet()
         self.router = Router(backends if backends is not None else make_backends(config))
         self.contexts = Contexts()
-        self.store = None if config.store is None else Store(_path(config.store))
+        self.store = None if config.store is None else Store(config.store)
         self.turns = Turns(
             publish=self.link.publish,
             fleet=self.fleet,
@@ -249,10 +248,6 @@ def _link(config: Config) -> PahoLink:
         return PahoLink(broker.url, ca=broker.ca, client_id=broker.client_id)
     except OSError as error:
         raise ConfigError(f"broker.ca: {broker.ca} cannot be used: {error}") from None
-
-
-def _path(config: StoreConfig) -> Path:
-    return Path(config.url.removeprefix("sqlite:///"))
 
 
 def _no_record(row: Row) -> None:
