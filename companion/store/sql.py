@@ -16,7 +16,7 @@ ROW_COLUMNS: Final = ", ".join(Row._fields)
 _MARKS: Final = ", ".join(f"${n}" for n in range(1, len(Row._fields) + 1))
 INSERT_ROW: Final = f"INSERT INTO answers ({ROW_COLUMNS}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"
 
-GROUPED: Final = ("device", "tier", "backend", "model", "outcome")
+GROUPED: Final = ("device", "tier", "backend", "model", "outcome", "energy_how")
 """Columns of ``answers`` that, with the day, are the key of ``days``."""
 SUMMED: Final = (
     "tokens_in",

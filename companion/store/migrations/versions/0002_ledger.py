@@ -62,7 +62,7 @@ def upgrade() -> None:
     _copy_back(f"INSERT INTO answers ({columns}) SELECT {values} FROM answers_aside")
     op.create_table(
         "days",
-        *map(_key, ("day", "device", "tier", "backend", "model", "outcome")),
+        *map(_key, ("day", "device", "tier", "backend", "model", "outcome", "energy_how")),
         *map(_number, ("answers", "tokens_in", "tokens_out", "tokens_cached")),
         *map(_number, ("tokens_cache_written", "tokens_reasoning", "estimated", "nano_usd")),
         *map(_number, ("ms", "energy_mj", "would_in", "would_out")),
