@@ -281,6 +281,88 @@ def demo(
     raise typer.Exit(demos.run(options))
 
 
+config_app = typer.Typer(help="What ganglion.toml says.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("check")
+def config_check(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None,
+    config: ConfigOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Whether FILE can be used, and what would run: who answers, with which key, on what budget.
+
+    Every error is told at once, with its line; exit status 1. Default: the file that serve reads.
+    """
+    from tools import config as configs
+    from tools.state import Home
+
+    print("\n".join(configs.check(Home(home), file or config)))
+
+
+@config_app.command("show")
+def config_show(
+    as_json: JsonOption = False, config: ConfigOption = None, home: HomeOption = None
+) -> None:
+    """Every setting in force as TOML: file, defaults and GANGLION_… variables. No secrets."""
+    from tools import config as configs
+    from tools.state import Home
+
+    settings = configs.show(Home(home), config)
+    if as_json:
+        _print_json(settings)
+    else:
+        print("\n".join(configs.toml_lines(settings)))
+
+
+token_app = typer.Typer(help="Who else may talk to the companion.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
+
+
+@token_app.command("add")
+def token_add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    scope: Annotated[
+        str,
+        typer.Option("--scope", metavar="SCOPE",
+                     help="read: look; act: also say and do; admin: everything."),
+    ] = "read",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Make a token for HTTP requests. It is shown once: only its hash is kept."""
+    from tools.tokens import SCOPES, added_lines
+
+    if scope not in SCOPES:
+        raise Usage(f"--scope is one of {', '.join(SCOPES)}, not {scope!r}")
+    made = _client(home).add_token(name, scope)
+    if as_json:
+        _print_json(made)
+    else:
+        print("\n".join(added_lines(made)))
+
+
+@token_app.command("list")
+def token_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """All tokens, what each is good for and when it was last used."""
+    from tools.tokens import list_lines
+
+    rows = _client(home).tokens()
+    if as_json:
+        _print_json(rows)
+    else:
+        print("\n".join(list_lines(rows)))
+
+
+@token_app.command("remove")
+def token_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME")], home: HomeOption = None
+) -> None:
+    """Shut the token NAME out: here at once, at other companions within two seconds."""
+    _client(home).remove_token(name)
+
+
 def _client(home: Path | None) -> Any:
     from tools.client import Client
     from tools.state import Home

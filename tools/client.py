@@ -62,6 +62,17 @@ class Client:
     def remove_sender(self, name: str) -> None:
         self._request("DELETE", f"/senders/{quote(name, safe='')}")
 
+    def tokens(self) -> list[dict[str, Any]]:
+        """``[{"name", "scope", "created", "last_used"}]``, times in Unix seconds."""
+        return list(self._request("GET", "/tokens"))
+
+    def add_token(self, name: str, scope: str) -> dict[str, Any]:
+        """``{"name", "scope", "token"}``. Refused with status 409 when there is one."""
+        return dict(self._request("POST", "/tokens", {"name": name, "scope": scope}))
+
+    def remove_token(self, name: str) -> None:
+        self._request("DELETE", f"/tokens/{quote(name, safe='')}")
+
     def say(self, device: str, text: str, speaker: str = "") -> dict[str, Any]:
         """A turn, answered or not; Usage for a text that no message can carry."""
         check_text(text)

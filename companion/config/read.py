@@ -7,14 +7,14 @@ is wrong is told at once.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from companion.config import sections
 from companion.config.check import check
 from companion.config.environ import lay_over, overrides
-from companion.config.lines import key_lines
+from companion.config.lines import KeyPath, key_lines
 from companion.config.model import Config, ConfigError
 from companion.config.sections import Kind
 from companion.config.table import ConfigErrors, Finding, Findings, Table
@@ -39,10 +39,11 @@ Profiles = Mapping[str, KnownProfile]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A configuration that can be used, and what is doubtful about it."""
+    """A configuration that can be used, what is doubtful about it, and where its keys stand."""
 
     config: Config
     warnings: tuple[Finding, ...] = ()
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
 
 
 def load(
@@ -117,7 +118,7 @@ def interpret(
     check(config, findings, profiles)
     if findings.errors:
         raise ConfigErrors(findings.sorted_errors())
-    return Reading(config, tuple(findings.warnings))
+    return Reading(config, tuple(findings.warnings), findings.lines)
 
 
 def _not_toml(origin: str, error: Exception) -> Finding:
