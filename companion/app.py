@@ -18,9 +18,10 @@ from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link, PahoLink
+from companion.meter.budget import Budgets
 from companion.ops.logs import log_answer
 from companion.ops.metrics import Metrics
-from companion.router import Router
+from companion.router import Router, minutes_in
 from companion.store import Row, Store
 from companion.turn import Turns
 from companion.web.tokens import TokenBook
@@ -54,9 +55,17 @@ class Companion:
         self.token = config.token or secrets.token_urlsafe(32)
         self.link: Link = link or _link(config)
         self.fleet = Fleet()
-        self.router = Router(backends if backends is not None else make_backends(config))
         self.contexts = Contexts()
         self.store = None if config.store is None else Store(config.store)
+        self.router = Router(
+            backends if backends is not None else make_backends(config),
+            config.router,
+            groups=config.groups,
+            purse=None if self.store is None else self.store.ledger,
+            slots=Budgets(config.caps, config.groups, config.timezone).slots,
+            health=None if self.store is None else self.store.health,
+            minutes=minutes_in(config.timezone),
+        )
         self.metrics = Metrics()
         self.tokens = TokenBook(self.token, None if self.store is None else self.store.tokens)
         self.config_problem: Callable[[], str] = str
@@ -69,7 +78,12 @@ class Companion:
             record=self._record,
             concurrent_max=config.limits.concurrent_asks,
         )
-        self.dispatch = Dispatch(self.link, self.fleet, self.turns.watches)
+        self.dispatch = Dispatch(
+            self.link,
+            self.fleet,
+            self.turns.watches,
+            cards=lambda: [backend.card for backend in self.router.backends],
+        )
         self.url = ""
         """Where HTTP is served, once started."""
         self._tasks: list[asyncio.Task[Any]] = []
@@ -89,6 +103,7 @@ class Companion:
         the HTTP port is taken."""
         if self.store is not None:
             await self.store.open()
+        await self.router.open()
         if http:
             await self._serve_http()
         self._tasks.append(asyncio.create_task(self.link.run()))

@@ -5,14 +5,17 @@ seconds until the device has answered; and what came of it.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from companion import wire
+from companion.backends.base import Card
+from companion.config.model import Policy
 from companion.fleet import Fleet, Presence
 from companion.link import Link, LinkFull
 from companion.meter import usd
+from companion.router.others import others
 from companion.store import Row
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,10 @@ class Turn:
     backend: str | None = None
     """None: another companion answered and this one cannot know who."""
     tier: str | None = None
+    why: str = ""
+    """Why this backend, and what was tried before it."""
+    others: list[dict[str, Any]] = field(default_factory=list)
+    """What the other models would have cost for the same tokens."""
     ms: float = 0.0
     usd: float = 0.0
     tokens: int = 0
@@ -61,6 +68,8 @@ class Turn:
             "calls": self.calls,
             "backend": self.backend,
             "tier": self.tier,
+            "why": self.why,
+            "others": self.others,
             "ms": self.ms,
             "usd": self.usd,
             "tokens": self.tokens,
@@ -108,32 +117,39 @@ class Dispatch:
         fleet: Fleet,
         watches: "dict[tuple[str, str], Any]",
         *,
+        cards: Callable[[], Sequence[Card]] = tuple,
         clock: Callable[[], float] = time.time,
         life_s: int = wire.LIFE_S,
         resend_s: float = wire.RESEND_S,
         turn_max_s: float = TURN_MAX_S,
     ) -> None:
-        """``watches`` is ``Turns.watches``."""
+        """``watches`` is ``Turns.watches``; ``cards`` gives those of the backends as they are
+        configured now."""
         self._link = link
         self._fleet = fleet
         self._watches = watches
+        self._cards = cards
         self._clock = clock
         self._life_s = life_s
         self._resend_s = resend_s
         self._turn_max_s = turn_max_s
-        self._ids = wire.CommandIds()
+        self._ids: dict[str, wire.CommandIds] = {}
         self._waiters: dict[tuple[str, str], _Waiter] = {}
         self._stop_listening = fleet.listen(self._on_presence)
 
-    async def say(self, device: str, text: str, speaker: str = "") -> Turn:
-        """Say ``text`` to a device and wait for its reply.
+    async def say(
+        self, device: str, text: str, speaker: str = "", policy: Policy | None = None
+    ) -> Turn:
+        """Say ``text`` to a device and wait for its reply. ``policy`` travels in the id, so that
+        it holds at whichever companion the device asks; it may narrow what is configured, never
+        widen it.
 
         Raises DispatchError when nothing could be sent. Once it is sent there is a Turn, with
         ``err`` set where it did not end in an answer.
         """
-        device = self._id_of(device)
+        device = self.id_of(device)
         boot = await self._reach(device)
-        id_, exp = self._ids.next(), int(self._clock()) + self._life_s
+        id_, exp = self._next_id(policy or ""), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_say(id_, boot, exp, text, speaker))
         turn = Turn(text)
         began = time.perf_counter()
@@ -147,7 +163,7 @@ class Dispatch:
             turn.err, turn.reply = "timeout", self._silence(device)
         else:
             assert isinstance(reply, wire.Reply)
-            _fill(turn, reply, waiter.rows)
+            _fill(turn, reply, waiter.rows, self._cards())
         finally:
             self._forget(device, id_)
         turn.ms = round((time.perf_counter() - began) * 1000, 2)
@@ -157,9 +173,9 @@ class Dispatch:
     async def do(self, device: str, tool: str, args: dict[str, Any]) -> dict[str, Any]:
         """One tool call, no model. Returns ``{"id", "receipt"}``; a refused call's receipt has
         ``err``. Raises DispatchError."""
-        device = self._id_of(device)
+        device = self.id_of(device)
         boot = await self._reach(device)
-        id_, exp = self._ids.next(), int(self._clock()) + self._life_s
+        id_, exp = self._next_id(), int(self._clock()) + self._life_s
         payload = _encoded(lambda: wire.encode_do(id_, boot, exp, tool, args))
         waiter = self._waiter(device, id_, boot)
         try:
@@ -198,8 +214,15 @@ class Dispatch:
 
     # -- the exchange
 
-    def _id_of(self, device: str) -> str:
-        """The id of a device by its id, or by its name where only one has it."""
+    def _next_id(self, policy: str = "") -> str:
+        ids = self._ids.get(policy)
+        if ids is None:
+            ids = self._ids[policy] = wire.CommandIds(policy)
+        return ids.next()
+
+    def id_of(self, device: str) -> str:
+        """The id of a device by its id, or by its name where only one has it. Raises
+        DispatchError where several have it."""
         found = self._fleet.called(device)
         if len(found) > 1:
             ids = ", ".join(d.id for d in found)
@@ -309,7 +332,7 @@ def _encoded(encode: Callable[[], bytes]) -> bytes:
         raise DispatchError(status, error.code, error.msg) from None
 
 
-def _fill(turn: Turn, reply: wire.Reply, rows: list[Row]) -> None:
+def _fill(turn: Turn, reply: wire.Reply, rows: list[Row], cards: Sequence[Card]) -> None:
     turn.reply = reply.text
     turn.calls = [{"tool": t, "args": a, "receipt": r} for t, a, r in reply.calls]
     turn.err = reply.err
@@ -322,6 +345,17 @@ def _fill(turn: Turn, reply: wire.Reply, rows: list[Row]) -> None:
     for row in rows:
         # The last round's answer is the one that was read; the cost is of all rounds.
         if row.backend:
-            turn.backend, turn.tier = row.backend, row.tier
+            turn.backend, turn.tier, turn.why = row.backend, row.tier, row.reason
         turn.tokens += row.tokens_in + row.tokens_out
     turn.usd = usd(sum(row.nano_usd for row in rows))
+    if rows:
+        turn.others = [
+            {"backend": other.name, "tier": other.tier, "usd": usd(other.nano_usd)}
+            for other in others(
+                sum(row.would_in for row in rows),
+                sum(row.would_out for row in rows),
+                sum(row.tokens_cached for row in rows),
+                turn.backend or "",
+                cards,
+            )
+        ]

@@ -10,28 +10,34 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from companion import wire
-from companion.backends.base import Answer, Backend, Message, Request, newest_text
+from companion.accept import acceptor, text_acceptor
+from companion.backends import prompt
+from companion.backends.base import Message, Request, newest_text
+from companion.config.model import Policy
 from companion.context import Contexts
-from companion.fleet import Fleet
+from companion.fleet import Device, Fleet
 from companion.link import LinkFull
-from companion.meter import cost_nano_usd
 from companion.router import (
     Accept,
     Answered,
-    Invalid,
+    Bill,
     Needs,
     NoAnswer,
     Outcome,
+    Repeated,
     Rest,
     Router,
     Signal,
+    Tab,
     deadline_of,
 )
+from companion.router.decide import EXPECTED_OUTPUT_TOKENS
+from companion.router.sizes import Sizes
 from companion.store import Row
 from companion.toolset import Toolset
 
@@ -41,6 +47,8 @@ CONCURRENT_MAX: Final = 64
 ANSWERS_KEPT: Final = 4096
 ANSWERS_KEPT_BYTES: Final = 2 * 1024 * 1024
 BUSY_MS: Final = 1000
+SETTLE_S: Final = 0.25
+"""How long an answer waits for its cost to be counted. Then it goes, and that goes on."""
 
 Publish = Callable[[str, bytes], None]
 
@@ -72,7 +80,11 @@ class _Open:
     began: float
     signal: Signal
     watch: Watch | None
+    tab: Tab
+    request: Request | None = None
     task: asyncio.Task[None] | None = None
+    ended: bool = False
+    """It has its answer, which is being counted: too late for a cancel."""
 
 
 class _Answers:
@@ -109,6 +121,8 @@ class Turns:
     _open: dict[tuple[str, str], _Open] = field(default_factory=dict)
     _answers: _Answers = field(default_factory=_Answers)
     _complaints: dict[str, float] = field(default_factory=dict)
+    _sizes: Sizes = field(default_factory=Sizes)
+    _settling: set[asyncio.Task[None]] = field(default_factory=set)
 
     # -- what arrives
 
@@ -136,7 +150,7 @@ class Turns:
             return
         if key in self._open:
             return
-        entry = _Open(device, ask, turn, size, began, _NO_TEXT, watch)
+        entry = _Open(device, ask, turn, size, began, _NO_TEXT, watch, Tab(ask.id))
         if ask.want == "text":
             self._begin_text(device, ask, entry)
             return
@@ -153,14 +167,22 @@ class Turns:
         except wire.WireError as error:
             self._complain(device, error)
             return
-        entry = self._open.pop((device, ask_id), None)
-        if entry is None:
+        entry = self._open.get((device, ask_id))
+        if entry is None or entry.ended:
             return
+        bill = entry.tab.bill()
         if entry.task is not None:
             entry.task.cancel()
+        del self._open[(device, ask_id)]
         self._remember(entry)
         payload = wire.encode_err(ask_id, "canceled", "the device gave this ask up")
-        self._finish(entry, payload, self._row(entry, outcome="canceled", err="canceled"))
+        row = self._row(entry, bill, outcome="canceled", err="canceled")
+        # From here on for its doubles, whatever the counting takes.
+        self._answers.put((device, ask_id), payload)
+        if bill.claimed:
+            self._spawn(self._settle_and_finish(entry, bill, payload, row))
+        else:
+            self._finish(entry, payload, row)
 
     @property
     def running(self) -> int:
@@ -173,7 +195,7 @@ class Turns:
         self._open.clear()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._settling, return_exceptions=True)
 
     # -- the way of one ask
 
@@ -190,7 +212,6 @@ class Turns:
                 missing = (("ctx",) if prefix is None else ()) + (("mem",) if facts is None else ())
             if prefix:
                 messages = prefix + messages
-        entry.signal = Signal(bool(text), missing)
         known = self.fleet.get(device)
         request = Request(
             device=device,
@@ -205,12 +226,12 @@ class Turns:
             now=self.clock(),
             persona=ask.persona,
         )
+        entry.signal = self._signal(request, missing)
         self._route(entry, request, acceptor(ask.id, toolset))
 
     def _begin_text(self, device: str, ask: wire.Ask, entry: _Open) -> None:
         """A routine wants a text. It has no conversation and no tools; what the device's points
         read is known here."""
-        entry.signal = Signal(True, wants_text=True)
         known = self.fleet.get(device)
         request = Request(
             device=device,
@@ -225,11 +246,52 @@ class Turns:
             persona=ask.persona,
             wants_text=True,
         )
+        entry.signal = self._signal(request, ())
         self._route(entry, request, text_acceptor(ask.id))
+
+    def _signal(self, request: Request, missing: tuple[str, ...]) -> Signal:
+        """What the router decides by."""
+        router = self.router
+        policy = cast("Policy | None", wire.policy_of(request.turn_id))
+        settings = router.settings(request.device, policy)
+        # Without a model there is nothing that a prompt could be too long for.
+        whole, least = self._sizes.rounded(request) if router.needs_context else (0, 0)
+        return Signal(
+            bool(request.text),
+            missing,
+            request.wants_text,
+            settings.policy,
+            settings.allow,
+            settings.deny,
+            settings.order,
+            whole,
+            least,
+            router.spent(request.device),
+        )
+
+    def preview(self, device: Device, text: str, policy: Policy | None) -> tuple[Signal, Request]:
+        """What an ask of ``device`` for ``text`` would be, as far as this companion can know:
+        without what was said before."""
+        toolset = self.fleet.toolset(device.id, device.tools or "")
+        turn = f"{policy[0]}_explain" if policy else "explain"
+        request = Request(
+            device=device.id,
+            turn_id=turn,
+            text=text,
+            messages=(("u", text),),
+            tools=() if toolset is None else toolset.specs,
+            points=device.points,
+            groups=device.groups,
+            facts=next(reversed(device.facts.values()), {}),
+            deadline=time.monotonic(),
+            now=self.clock(),
+        )
+        return self._signal(request, ()), request
 
     def _route(self, entry: _Open, request: Request, accept: Accept) -> None:
         """Ask the fast backends here and now, the others in a task."""
         device, ask, signal = entry.device, entry.ask, entry.signal
+        entry.request = request
         outcome = self.router.run_now(self.router.plan(signal), signal, request, accept)
         if not isinstance(outcome, Rest):
             self._conclude(entry, outcome)
@@ -245,14 +307,21 @@ class Turns:
     async def _run(self, entry: _Open, rest: Rest, request: Request, accept: Accept) -> None:
         key = (entry.device, entry.ask.id)
         try:
-            outcome = await self.router.run(rest, entry.signal, request, accept)
+            outcome = await self.router.run(rest, entry.signal, request, accept, entry.tab)
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("answering %s failed", key)
-            outcome = NoAnswer("Nobody could answer: a fault of the companion; see its log.")
-        if self._open.pop(key, None) is not None:
-            self._conclude(entry, outcome)
+            text = "Nobody could answer: a fault of the companion; see its log."
+            outcome = NoAnswer(text, bill=entry.tab.bill())
+        if self._open.get(key) is not entry:
+            return
+        # A double that comes while this is counted must not begin anew, so it stays open.
+        entry.ended = True
+        if isinstance(outcome, Answered | NoAnswer) and outcome.bill.claimed:
+            await self._settle(entry, outcome.bill, _payload(entry, outcome))
+        self._open.pop(key, None)
+        self._conclude(entry, outcome)
 
     def _conclude(self, entry: _Open, outcome: Outcome) -> None:
         ask = entry.ask
@@ -262,10 +331,34 @@ class Turns:
         elif isinstance(outcome, Needs):
             payload = wire.encode_resend(ask.id, outcome.missing)
             self._send(entry.device, entry.turn, payload, entry.watch)
-        else:
-            payload = wire.encode_err(ask.id, "no_answer", outcome.msg)
+        elif isinstance(outcome, Repeated):
+            # Whoever answered it first has the row, and the bill.
             self._remember(entry)
-            self._finish(entry, payload, self._row(entry, outcome="no_answer", err=outcome.msg))
+            self._answers.put((entry.device, ask.id), outcome.payload)
+            self._send(entry.device, entry.turn, outcome.payload, entry.watch)
+        else:
+            self._remember(entry)
+            row = self._row(entry, outcome.bill, outcome="no_answer", err=outcome.msg)
+            self._finish(entry, _payload(entry, outcome), row)
+
+    async def _settle(self, entry: _Open, bill: Bill, payload: bytes) -> None:
+        """Count what it came to, before the answer is published, so that an ask that comes again
+        is not paid for again. A device waits: not for long."""
+        settle = self.router.settle(entry.device, entry.ask.id, bill, payload)
+        task = self._spawn(settle)
+        done, _ = await asyncio.wait({task}, timeout=SETTLE_S)
+        if not done:
+            log.warning("counting an ask of %s takes long; its answer goes first", entry.device)
+
+    async def _settle_and_finish(self, entry: _Open, bill: Bill, payload: bytes, row: Row) -> None:
+        await self._settle(entry, bill, payload)
+        self._finish(entry, payload, row)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return task
 
     def _remember(self, entry: _Open) -> None:
         """Keep the conversation, if any backend will want it."""
@@ -283,30 +376,46 @@ class Turns:
             entry.watch.recorded(row)
 
     def _answer_row(self, entry: _Open, answered: Answered) -> Row:
-        backend, answer = answered.backend, answered.answer
+        card, answer, bill = answered.backend.card, answered.answer, answered.bill
         usage = answer.usage
-        return self._row(
+        row = self._row(
             entry,
-            backend=backend.card.name,
-            tier=backend.card.tier,
+            bill,
+            backend=card.name,
+            tier=card.tier,
             model=answer.model,
+            reason=answered.reason,
             tokens_in=usage.input,
             tokens_out=usage.output,
             tokens_cached=usage.cached,
+            tokens_cache_written=usage.cache_written,
             tokens_reasoning=usage.reasoning,
-            estimated=int(usage.estimated),
-            nano_usd=cost_nano_usd(backend.card.prices, usage.input, usage.output, usage.cached),
+            estimated=int(usage.estimated or usage.suspect or bill.estimated),
+            price_version="" if card.prices is None else card.prices.version,
+            first_ms=-1 if answer.first_ms is None else answer.first_ms,
         )
+        if card.needs_context:
+            return row._replace(would_in=usage.input, would_out=usage.output)
+        # Calls written by a model are about as long as they are in the answer.
+        return row._replace(would_out=len(answered.payload) // prompt.BYTES_PER_TOKEN)
 
-    def _row(self, entry: _Open, **more: Any) -> Row:
+    def _row(self, entry: _Open, bill: Bill, **more: Any) -> Row:
+        queue_s = bill.asked_at - entry.began if bill.asked_at else 0.0
         return Row(
             time=self.clock(),
             device=entry.device,
             ask=entry.ask.id,
             turn=entry.turn,
             speaker=entry.ask.speaker,
+            policy=entry.signal.policy,
+            nano_usd=bill.nano,
+            queue_ms=round(queue_s * 1000),
             ms=round((time.monotonic() - entry.began) * 1000),
-            **more,
+            energy_mj=bill.energy_mj,
+            energy_how=bill.energy_how,
+            would_in=0 if entry.request is None else self._sizes.tokens(entry.request),
+            would_out=EXPECTED_OUTPUT_TOKENS,
+            **({"estimated": int(bill.estimated)} | more),
         )
 
     def _send(self, device: str, turn: str, payload: bytes, watch: Watch | None) -> None:
@@ -330,49 +439,10 @@ class Turns:
             log.warning("%s sent what is no ask or cancel: %s: %s", device, error.code, error.msg)
 
 
+def _payload(entry: _Open, outcome: Answered | NoAnswer) -> bytes:
+    if isinstance(outcome, Answered):
+        return outcome.payload
+    return wire.encode_err(entry.ask.id, "no_answer", outcome.msg)
+
+
 _NO_TEXT: Final = Signal(False)
-
-
-def acceptor(ask_id: str, toolset: Toolset) -> Accept:
-    """The check that every answer passes before it leaves: its calls against the device's tool
-    specs, its text and size against the wire."""
-
-    def accept(backend: Backend, answer: Answer) -> bytes:
-        calls, say = answer.calls, answer.say
-        if len(calls) > wire.CALLS_MAX:
-            raise Invalid(f"{len(calls)} calls; at most {wire.CALLS_MAX}")
-        if not calls and not say:
-            raise Invalid("it says and does nothing")
-        if say is not None and len(say.encode(errors="replace")) > wire.TEXT_BYTES_MAX:
-            raise Invalid(f"its text is over {wire.TEXT_BYTES_MAX} bytes")
-        pairs = []
-        for call in calls:
-            reason = toolset.wrong(call.tool, call.args)
-            if reason is not None:
-                raise Invalid(reason)
-            pairs.append((call.tool, call.args))
-        by = f"{backend.card.tier}/{backend.card.name}"
-        try:
-            return wire.encode_answer(ask_id, by, pairs, say or None, answer.more)
-        except wire.WireError as error:
-            raise Invalid(error.msg) from None
-
-    return accept
-
-
-def text_acceptor(ask_id: str) -> Accept:
-    """The check of an answer that is to be a text: a routine's actions are those that were
-    checked when it was stored, so a call has no place in it."""
-
-    def accept(backend: Backend, answer: Answer) -> bytes:
-        if answer.calls:
-            raise Invalid("it called tools where a text was asked for")
-        if not answer.say or not answer.say.strip():
-            raise Invalid("it says nothing")
-        try:
-            say = wire.fit(answer.say, wire.TEXT_BYTES_MAX)
-            return wire.encode_answer(ask_id, f"{backend.card.tier}/{backend.card.name}", say=say)
-        except wire.WireError as error:
-            raise Invalid(error.msg) from None
-
-    return accept

@@ -99,24 +99,50 @@ def split_up(topic: str) -> tuple[str, str] | None:
 
 
 class CommandIds:
-    """Ids ``<source>-<n>`` of one requester: 6 or 7 characters, in each of a turn's messages.
+    """Ids ``<source>-<n>`` of one requester: 6 to 8 characters, in each of a turn's messages.
 
     A device remembers a source and a window of its numbers, so that a busy requester takes one
     of its 64 entries (docs/protocol.md, "Ids"). The source has 23 random bits; there is a new one
     every 1,295 commands, since a longer number would be carried by every message.
+
+    With a ``policy`` they ask under it (``policy_of``): its letter, an underscore, then three
+    random characters, as ``c_Ab3-1f``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, policy: str = "") -> None:
+        """``policy``: "" or one of ``POLICIES``. Raises ValueError for another."""
+        if policy and policy not in POLICIES.values():
+            raise ValueError(f"no request can ask for the policy {policy!r}")
+        self._prefix = f"{policy[0]}_" if policy else ""
         self._source = ""
         self._n = _IDS_A_SOURCE
 
     def next(self) -> str:
         """An id that no command of this requester had before."""
         if self._n == _IDS_A_SOURCE:
-            self._source, self._n = "".join(secrets.choice(_ALNUM) for _ in range(4)), 0
+            count = 3 if self._prefix else 4
+            random = "".join(secrets.choice(_ALNUM) for _ in range(count))
+            self._source, self._n = self._prefix + random, 0
         self._n += 1
         tens, ones = divmod(self._n, 36)
         return f"{self._source}-{_BASE36[tens] if tens else ''}{_BASE36[ones]}"
+
+
+POLICIES: Final[Mapping[str, str]] = {
+    "a": "auto",
+    "c": "cheapest",
+    "f": "fastest",
+    "p": "private",
+    "b": "best",
+}
+"""First letter of an id that has an underscore behind it → the policy that its turn asks
+under."""
+
+
+def policy_of(turn_id: str) -> str | None:
+    """The policy that a turn asks under, None where its id says none: ``c_Ab3-1f`` →
+    ``cheapest``."""
+    return POLICIES.get(turn_id[0]) if len(turn_id) > 2 and turn_id[1] == "_" else None
 
 
 def turn_of(ask_id: str) -> str:

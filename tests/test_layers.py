@@ -126,6 +126,7 @@ COMPANION_ORDER = [
     {"link", "store", "meter", "context", "toolset", "config"},
     {"backends", "fleet", "ops"},
     {"router"},
+    {"accept"},
     {"turn", "dispatch"},
     {"web"},
     {"app"},

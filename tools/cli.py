@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tools import report
+from tools.options import HomeOption
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -25,14 +27,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="State folder. Default: $GANGLION_HOME, or ~/.local/state/ganglion.",
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BrokerOption = Annotated[
     str,
@@ -49,6 +43,20 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", envvar="GANGLION_CONFIG", show_envvar=True,
                  help="Backends and limits. Default: ganglion.toml in the state folder."),
+]  # fmt: skip
+
+
+backends_app = typer.Typer(
+    help="Who can answer: providers, models, prices; and whether one of them works.",
+    no_args_is_help=True,
+)
+app.add_typer(backends_app, name="backends")
+
+
+PolicyOption = Annotated[
+    str,
+    typer.Option("--policy", metavar="POLICY",
+                 help="For this request: auto, cheapest, fastest, private or best."),
 ]  # fmt: skip
 
 
@@ -210,6 +218,7 @@ def say(
     speaker: Annotated[
         str, typer.Option("--from", metavar="NAME", help="Whose conversation this joins.")
     ] = "",
+    policy: PolicyOption = "",
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -221,13 +230,31 @@ def say(
     check_text(sentence)
     if len(speaker.encode()) > 32:
         raise Usage("--from takes 32 bytes at most")
-    turn = _client(home).say(device, sentence, speaker)
+    turn = _client(home).say(device, sentence, speaker, _policy(policy))
     if as_json:
         _print_json(turn)
     else:
         print("\n".join(turn_lines(turn, Paint())))
     if not turn.get("answered"):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def explain(
+    device: Annotated[str, typer.Argument(metavar="DEVICE")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT")],
+    policy: PolicyOption = "",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Show who would be asked for TEXT, in which order, and why. Nothing is asked or done."""
+    from tools.render import Paint, plan_lines
+
+    plan = _client(home).explain(device, " ".join(text), _policy(policy))
+    if as_json:
+        _print_json(plan)
+    else:
+        print("\n".join(plan_lines(plan, Paint())))
 
 
 @app.command()
@@ -279,6 +306,10 @@ def demo(
         say=sentences, json=wants_json, broker=broker, ca=ca, device=device, config=config
     )
     raise typer.Exit(demos.run(options))
+
+
+app.add_typer(report.app, name="report")
+app.command()(report.budget)
 
 
 config_app = typer.Typer(help="What ganglion.toml says.", no_args_is_help=True)
@@ -361,6 +392,52 @@ def token_remove(
 ) -> None:
     """Shut the token NAME out: here at once, at other companions within two seconds."""
     _client(home).remove_token(name)
+
+
+@backends_app.command("list")
+def backends_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """The providers that are known: models, USD per million tokens, what they do with prompts.
+
+    Your own: a TOML file each in the folder profiles/ of the state folder (docs/backends.md).
+    """
+    from datetime import date
+
+    from tools import backends
+    from tools.state import Home
+
+    rows = backends.listed(Home(home), date.today())
+    if as_json:
+        _print_json(rows)
+    else:
+        print("\n".join(backends.lines(rows)))
+
+
+@backends_app.command("check")
+def backends_check(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="ID", help="Instead of the one that is configured.")
+    ] = "",
+    config: ConfigOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Make a few short, real calls to NAME and print what worked. They cost what they cost.
+
+    NAME is a backend of ganglion.toml, or a provider whose key is in the environment.
+    """
+    from datetime import date
+
+    from tools import backends
+    from tools.state import Home
+
+    if not backends.run_check(Home(home), name, model, config, date.today()):
+        raise typer.Exit(FAILED)
+
+
+def _policy(name: str) -> str:
+    if name not in ("", "auto", "cheapest", "fastest", "private", "best"):
+        raise Usage("--policy takes auto, cheapest, fastest, private or best")
+    return name
 
 
 def _client(home: Path | None) -> Any:

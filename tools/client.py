@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from tools.problem import Problem, Usage
 from tools.state import Running
@@ -73,16 +73,38 @@ class Client:
     def remove_token(self, name: str) -> None:
         self._request("DELETE", f"/tokens/{quote(name, safe='')}")
 
-    def say(self, device: str, text: str, speaker: str = "") -> dict[str, Any]:
+    def say(self, device: str, text: str, speaker: str = "", policy: str = "") -> dict[str, Any]:
         """A turn, answered or not; Usage for a text that no message can carry."""
         check_text(text)
-        body = {"text": text, "from": speaker} if speaker else {"text": text}
+        body = {"text": text}
+        if speaker:
+            body["from"] = speaker
+        if policy:
+            body["policy"] = policy
         return dict(self._request("POST", f"/devices/{quote(device, safe='')}/say", body))
+
+    def explain(self, device: str, text: str, policy: str = "") -> dict[str, Any]:
+        """Who would be asked for ``text`` and why, as the route of that name returns it."""
+        check_text(text)
+        query = urlencode({"text": text, "policy": policy} if policy else {"text": text})
+        path = f"/devices/{quote(device, safe='')}/explain?{query}"
+        return dict(self._request("GET", path))
 
     def do(self, device: str, tool: str, args: dict[str, Any]) -> dict[str, Any]:
         """``{"id", "receipt"}``."""
         body = {"tool": tool, "args": args}
         return dict(self._request("POST", f"/devices/{quote(device, safe='')}/do", body))
+
+    def get(self, path: str, **query: str) -> Any:
+        """What a GET answers; a query that is "" is left out."""
+        return self._request("GET", _with(path, query))
+
+    def content(self, path: str, **query: str) -> bytes:
+        """The same for what is no JSON: the bytes as they come."""
+        status, content = self._fetch("GET", _with(path, query))
+        if status >= 400:
+            raise _refused(status, _json(content))
+        return content
 
     def abandon(self) -> None:
         """Close the connection of a request that another thread waits for."""
@@ -93,6 +115,19 @@ class Client:
     def _request(
         self, method: str, path: str, body: object = None, *, fine: tuple[int, ...] = ()
     ) -> Any:
+        status, content = self._fetch(method, path, body)
+        answer = _json(content)
+        if answer is None:
+            raise Problem(
+                f"{self.running.url} answers, but not as a Ganglion companion does. "
+                "Start `ganglion serve` again."
+            )
+        if status >= 400 and status not in fine:
+            raise _refused(status, answer)
+        return answer
+
+    def _fetch(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """Status and content."""
         connection = http.client.HTTPConnection(
             self._address.hostname or "", self._address.port, timeout=_ANSWER_S
         )
@@ -108,7 +143,7 @@ class Client:
                 },
             )
             response = connection.getresponse()
-            status, content = response.status, response.read()
+            return response.status, response.read()
         except ConnectionRefusedError as error:
             raise Problem(
                 f"nothing listens at {self.running.url}: the companion has ended. "
@@ -128,16 +163,19 @@ class Client:
         finally:
             self._open = None
             connection.close()
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            raise Problem(
-                f"{self.running.url} answers, but not as a Ganglion companion does. "
-                "Start `ganglion serve` again."
-            ) from None
-        if status >= 400 and status not in fine:
-            raise _refused(status, answer)
-        return answer
+
+
+def _with(path: str, query: dict[str, str]) -> str:
+    given = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _json(content: bytes) -> Any:
+    """None for what is none."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
 
 
 def check_text(text: str) -> None:

@@ -179,7 +179,7 @@ def show(home: Home, option: Path | None) -> dict[str, Any]:
     except ConfigError as error:
         raise Problem(str(error)) from None
     router = _plain(config.router)
-    rules = [_rule(rule) for rule in router.pop("rules")]
+    rules = [_rule(rule) for rule in router.pop("rules", ())]
     settings = {
         "timezone": config.timezone,
         "broker": _plain(config.broker),

@@ -107,6 +107,30 @@ def footing(turn: Mapping[str, Any], paint: Paint) -> str:
     return paint.sign(" · ", " | ").join(parts)
 
 
+def plan_lines(plan: Mapping[str, Any], paint: Paint) -> list[str]:
+    """What ``ganglion explain`` shows: a line a backend, in the order of the plan."""
+    taken = plan.get("taken_by")
+    lines = [f"policy {clean(str(plan['policy']))}, about {plan['prompt_tokens']} tokens of prompt"]
+    if plan.get("budget"):
+        lines.append(paint(clean(str(plan["budget"])), "yellow"))
+    rows = []
+    for row in plan["candidates"]:
+        rank = row["rank"]
+        rows.append(
+            [
+                "-" if rank is None else str(rank),
+                f"{clean(str(row['tier']))}/{clean(str(row['backend']))}",
+                cost(row["usd"]),
+                ("" if row["measured"] else "~") + milliseconds(row["p95_ms"]),
+                clean(str(row["reason"])),
+            ]
+        )
+    lines += table(["", "backend", "cost", "95 %", "why"], rows, paint)
+    if taken:
+        lines.append(f"{clean(str(taken))} understands this; nobody else would be asked.")
+    return lines
+
+
 def milliseconds(ms: float) -> str:
     if ms < 10:
         return f"{ms:.1f} ms"

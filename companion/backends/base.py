@@ -138,14 +138,18 @@ class BackendError(Exception):
 
     ``code`` is one of the constants below; ``msg`` is a clause for people that holds neither a
     key nor what the upstream sent beyond a few words; ``retry_after_s`` is how long the
-    upstream asked to be left alone, None where it did not say.
+    upstream asked to be left alone, None where it did not say; ``sent`` is False where nothing of
+    the request can have arrived, so that nothing can be billed.
     """
 
-    def __init__(self, code: str, msg: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, code: str, msg: str, retry_after_s: float | None = None, *, sent: bool = True
+    ) -> None:
         super().__init__(f"{code}: {msg}")
         self.code = code
         self.msg = msg
         self.retry_after_s = retry_after_s
+        self.sent = sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ class _Secure:
 
 def _unreachable(error: Exception) -> BackendError:
     log.info("no connection: %s", type(error).__name__)
-    return BackendError("connection", "it cannot be reached")
+    return BackendError("connection", "it cannot be reached", sent=False)
 
 
 def _cut(error: Exception) -> BackendError:

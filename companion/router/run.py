@@ -1,186 +1,68 @@
-"""Who is asked, in which order and why; then asking them under one deadline.
+"""A plan under one deadline: attempt, hedge, fall back; a valid answer or an honest refusal.
 
-``decide`` is pure: what is known of the ask and of the backends → a ``Plan`` with a verdict on
-each. ``Router`` carries a plan out. Fast backends are called in place; the rest share what is
-left of the time, so that one that hangs leaves some for the next.
+Attempts share the time that the device gave. One that takes longer than it nearly always does
+gets company: the next is started beside it, and the first valid answer wins. A backend in the
+house is kept time for, so that the last word is its, as far as there is time at all.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
 
-from companion.backends.base import (
-    Answer,
-    Backend,
-    BackendError,
-    Declined,
-    FastBackend,
-    Request,
-    Tier,
+from companion.backends import prompt
+from companion.backends.base import Answer, Backend, BackendError, Card, Declined, Request
+from companion.meter.purse import (
+    Claim,
+    Elsewhere,
+    Granted,
+    Known,
+    Purse,
+    PurseError,
+    Refused,
+    Reserved,
+    Slot,
 )
-from companion.wire import fit
+from companion.router.crew import Crew
+from companion.router.decide import Signal, Step, Verdict
+from companion.router.health import Health, HealthStore
+from companion.router.outcome import (
+    Accept,
+    Answered,
+    Attempt,
+    Invalid,
+    Needs,
+    NoAnswer,
+    Outcome,
+    Repeated,
+    Rest,
+    no_answer_text,
+    why,
+)
+from companion.router.tab import Most, Tab, most_of
+from companion.wire import TEXT_BYTES_MAX
 
 log = logging.getLogger(__name__)
 
 SHARE_OF_REST: Final = 0.6
 """Of the time left, what one attempt may take while another could follow."""
+KEEP_SHARE_MAX: Final = 0.7
+"""Of the time left, what is kept at most for a backend in the house that comes later."""
 MARGIN_SHARE: Final = 0.1
 MARGIN_MIN_S: Final = 0.5
 """Kept back of a deadline for the way to the device: the larger of 10 % and 500 ms."""
 ATTEMPT_MIN_S: Final = 0.05
 """With less left than this an attempt is not begun."""
-NO_ANSWER_BYTES: Final = 400
-_REASON_BYTES: Final = 120
-_PAUSE_AUTH_S: Final = 60.0
-_PAUSE_RATE_S: Final = 5.0
-_PAUSE_MAX_S: Final = 3600.0
-
-
-# -- the decision
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """What the decision knows of an ask."""
-
-    has_text: bool
-    """False in a round that only brings receipts."""
-    missing: tuple[str, ...] = ()
-    """Parts this companion does not hold: "ctx", "mem"."""
-    wants_text: bool = False
-    """True where only a text is wanted, and no calls."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the decision knows of a backend. ``unfit`` says why it cannot be asked now, "" when
-    it can."""
-
-    name: str
-    tier: Tier
-    needs_context: bool
-    unfit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The backends in the order of the configured policy."""
-
-    candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Ask this backend; with ``missing`` the device must first send those parts whole."""
-
-    name: str
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why a backend is in the plan, or is not."""
-
-    name: str
-    chosen: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Steps in order, and a verdict on every candidate."""
-
-    steps: tuple[Step, ...]
-    verdicts: tuple[Verdict, ...]
-
-
-def decide(signal: Signal, snapshot: Snapshot) -> Plan:
-    """The ordered policy: everyone fit, in the configured order."""
-    steps: list[Step] = []
-    verdicts: list[Verdict] = []
-    for candidate in snapshot.candidates:
-        name = candidate.name
-        if candidate.unfit:
-            verdicts.append(Verdict(name, False, candidate.unfit))
-        elif signal.wants_text and not candidate.needs_context:
-            # "Turn on the light" would be a text to it that asks for a call.
-            verdicts.append(Verdict(name, False, "it makes calls of sentences, not texts"))
-        elif not signal.has_text and not candidate.needs_context:
-            # Receipts mean something only to who knows what was asked for.
-            verdicts.append(Verdict(name, False, "it takes sentences, not receipts"))
-        elif candidate.needs_context and signal.missing:
-            steps.append(Step(name, signal.missing))
-            parts = " and ".join(_PARTS[part] for part in signal.missing)
-            verdicts.append(Verdict(name, True, f"needs {parts} first"))
-        else:
-            steps.append(Step(name))
-            reason = "first in the order" if len(steps) == 1 else f"after {steps[-2].name}"
-            verdicts.append(Verdict(name, True, reason))
-    return Plan(tuple(steps), tuple(verdicts))
-
-
-_PARTS: Final[Mapping[str, str]] = {"ctx": "the conversation", "mem": "the facts"}
-
-
-# -- what comes of it
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A backend that was asked and did not answer. ``code`` is a BackendError's, "declined" or
-    "invalid"."""
-
-    name: str
-    code: str
-    msg: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A valid answer, and its bytes for the device."""
-
-    backend: Backend
-    answer: Answer
-    payload: bytes
-    attempts: tuple[Attempt, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """The next backend can only be asked with these parts of the context."""
-
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """Nobody answered. ``msg`` is for a person: what was tried and what to do."""
-
-    msg: str
-    attempts: tuple[Attempt, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """What is left of a plan when the fast backends have been asked: goes to ``Router.run``."""
-
-    plan: Plan
-    at: int
-    attempts: tuple[Attempt, ...]
-
-
-Outcome: TypeAlias = Answered | Needs | NoAnswer
-
-Accept: TypeAlias = Callable[[Backend, Answer], bytes]
-"""Checks an answer and writes it for the device. Raises Invalid."""
-
-
-class Invalid(Exception):
-    """An answer that the device could not use; the message says why."""
+RESERVE_S: Final = 2.0
+"""How long the budgets may take to say yes or no."""
+ELSEWHERE_S: Final = 0.2
+"""How often another companion's answer is asked for."""
+SETTLE_S: Final = 5.0
+"""A claim lives on for so long after the deadline, for its settling."""
+_BESIDE: Final = 2
 
 
 def deadline_of(now: float, ask_ms: int) -> float:
@@ -191,202 +73,467 @@ def deadline_of(now: float, ask_ms: int) -> float:
     return now + whole - margin
 
 
-def attempt_s(left_s: float, others_follow: bool) -> float:
-    """How long one attempt may take."""
-    return left_s * SHARE_OF_REST if others_follow else left_s
+def attempt_s(left_s: float, others_follow: bool, keep_s: float = 0.0) -> float:
+    """How long one attempt may take: its share, less what is kept for one in the house."""
+    if not others_follow:
+        return left_s
+    return min(left_s * SHARE_OF_REST, left_s - min(keep_s, left_s * KEEP_SHARE_MAX))
 
 
-def no_answer_text(
-    signal: Signal, verdicts: Sequence[Verdict], attempts: Sequence[Attempt], models: int
-) -> str:
-    """The sentence a person reads when nobody could answer: what was tried, why each failed,
-    what to do. At most ``NO_ANSWER_BYTES`` bytes."""
-    tried = {attempt.name for attempt in attempts}
-    parts = [f"{a.name}: {a.msg}" for a in attempts]
-    parts += [f"{v.name}: {v.reason}" for v in verdicts if not v.chosen and v.name not in tried]
-    parts += [
-        f"{v.name}: there was no time left to ask"
-        for v in verdicts
-        if v.chosen and v.name not in tried
-    ]
-    codes = {attempt.code for attempt in attempts}
-    if models == 0:
-        parts.append("no model is configured")
-        todo = "Add one to ganglion.toml (see docs/backends.md)"
-    elif "auth" in codes:
-        todo = "Check that key in ganglion.toml (see docs/backends.md)"
-    elif codes & {"connection", "not_found"}:
-        todo = "Check its url and model in ganglion.toml"
-    else:
-        todo = "Try again in a moment"
-    if signal.has_text:
-        todo += " or say it as 'turn on pin 5'"
-    room = NO_ANSWER_BYTES - len(todo.encode()) - len("Nobody could answer: . .")
-    return f"Nobody could answer: {_joined(parts, room)}. {todo}."
+class Span(Protocol):
+    """One attempt, as whoever measures energy sees it."""
+
+    def end(self, card: Card, tokens: int) -> tuple[int, str]:
+        """Millijoules and ``measured``, ``estimated`` or ""."""
+        ...
 
 
-def _joined(parts: Sequence[str], room_bytes: int) -> str:
-    short = [fit(part.rstrip(".").strip(), _REASON_BYTES) for part in parts]
-    whole = "; ".join(short)
-    if len(whole.encode()) <= room_bytes:
-        return whole
-    # Equal shares, so that no long reason hides another's.
-    share = max(room_bytes // max(len(short), 1) - 2, 16)
-    return fit("; ".join(fit(part, share) for part in short), room_bytes)
+class Energy(Protocol):
+    """Whoever measures energy."""
 
-
-# -- carrying it out
+    def begin(self, card: Card) -> Span:
+        """An attempt begins."""
+        ...
 
 
 @dataclass(slots=True)
-class _Pause:
-    until: float
-    reason: str
+class Parts:
+    """What every run of one router uses."""
 
+    health: Health
+    clock: Callable[[], float]
+    purse: Purse | None = None
+    slots: Callable[[str, float], tuple[Slot, ...]] | None = None
+    store: HealthStore | None = None
+    energy: Energy | None = None
+    spent: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """Key of a slot that refused → until when that is taken for granted, and what it is."""
 
-@dataclass(slots=True)
-class Router:
-    """Holds the backends in order and what is known of their health."""
-
-    backends: Sequence[Backend]
-    models: int = field(init=False)
-    """How many of them read the conversation."""
-    needs_context: bool = field(init=False)
-    """Whether any does."""
-    _by_name: dict[str, Backend] = field(init=False)
-    _fast: dict[str, FastBackend] = field(init=False)
-    _pauses: dict[str, _Pause] = field(init=False, default_factory=dict)
-    _plans: dict[Signal, Plan] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.models = sum(b.card.needs_context for b in self.backends)
-        self.needs_context = self.models > 0
-        self._by_name = {b.card.name: b for b in self.backends}
-        self._fast = {b.card.name: b for b in self.backends if isinstance(b, FastBackend)}
-        if len(self._by_name) != len(self.backends):
-            raise ValueError("two backends have the same name")
-
-    def snapshot(self) -> Snapshot:
-        """The backends as they are now."""
-        now = time.monotonic()
-        gone = [name for name, pause in self._pauses.items() if pause.until <= now]
-        for name in gone:
-            del self._pauses[name]
-        return Snapshot(
-            tuple(
-                Candidate(
-                    b.card.name,
-                    b.card.tier,
-                    b.card.needs_context,
-                    self._pauses[b.card.name].reason if b.card.name in self._pauses else "",
-                )
-                for b in self.backends
-            )
-        )
-
-    def plan(self, signal: Signal) -> Plan:
-        """``decide`` on the present snapshot. While no backend is paused the snapshot does not
-        change, so plans are kept."""
-        if self._pauses:
-            return decide(signal, self.snapshot())
-        plan = self._plans.get(signal)
-        if plan is None:
-            plan = self._plans[signal] = decide(signal, self.snapshot())
-        return plan
-
-    def run_now(
-        self, plan: Plan, signal: Signal, request: Request, accept: Accept
-    ) -> Outcome | Rest:
-        """Ask the fast backends at the head of the plan, in place. A Rest is for ``run``."""
-        attempts: list[Attempt] = []
-        for at, step in enumerate(plan.steps):
-            if step.missing:
-                return Needs(step.missing)
-            fast = self._fast.get(step.name)
-            if fast is None:
-                return Rest(plan, at, tuple(attempts))
-            backend = self._by_name[step.name]
-            try:
-                answer = fast.answer_now(request)
-                return Answered(backend, answer, accept(backend, answer), tuple(attempts))
-            except Exception as error:
-                attempts.append(self._failed(step.name, error))
-        return self._nobody(plan, signal, attempts)
-
-    async def run(self, rest: Rest, signal: Signal, request: Request, accept: Accept) -> Outcome:
-        """Ask the others, within ``request.deadline``. Never raises but for cancellation."""
-        attempts = list(rest.attempts)
-        steps = rest.plan.steps[rest.at :]
-        for i, step in enumerate(steps):
-            if step.missing:
-                return Needs(step.missing)
-            left_s = request.deadline - time.monotonic()
-            if left_s < ATTEMPT_MIN_S:
-                break
-            backend = self._by_name[step.name]
-            limit_s = attempt_s(left_s, i + 1 < len(steps))
-            try:
-                answer = await _within(limit_s, backend, request)
-                return Answered(backend, answer, accept(backend, answer), tuple(attempts))
-            except Exception as error:
-                attempts.append(self._failed(step.name, error))
-        return self._nobody(rest.plan, signal, attempts)
-
-    def _nobody(self, plan: Plan, signal: Signal, attempts: list[Attempt]) -> NoAnswer:
-        return NoAnswer(
-            no_answer_text(signal, plan.verdicts, attempts, self.models), tuple(attempts)
-        )
-
-    def _failed(self, name: str, error: Exception) -> Attempt:
+    def problem(self, name: str, error: Exception) -> Attempt:
+        """What failed, for people; a fault of ours goes to the log."""
         if isinstance(error, Declined):
             return Attempt(name, "declined", error.reason)
         if isinstance(error, Invalid):
             log.info("%s gave an answer that cannot be used: %s", name, error)
             return Attempt(name, "invalid", f"its answer could not be used ({error})")
         if isinstance(error, BackendError):
-            log.warning("%s: %s: %s", name, error.code, error.msg)
-            self._maybe_pause(name, error)
+            log.info("%s: %s: %s", name, error.code, error.msg)
             return Attempt(name, error.code, error.msg)
         log.error("%s failed by a fault of ours", name, exc_info=error)
         return Attempt(name, "internal", f"a fault of ours ({type(error).__name__})")
 
-    def _maybe_pause(self, name: str, error: BackendError) -> None:
-        # A refused key stays refused for a while and a rate limit names its time; asking again
-        # at once would cost the device seconds each turn.
-        if error.code == "auth":
-            pause_s = _PAUSE_AUTH_S
-        elif error.code == "rate_limit":
-            pause_s = error.retry_after_s or _PAUSE_RATE_S
-        else:
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """An attempt under way: at first it may wait for its reservation."""
+
+    step: Step
+    backend: Backend
+    limit_at: float
+    """Until then while others follow."""
+    most: Most
+    gate: "asyncio.Task[Granted | None] | None" = None
+    task: "asyncio.Task[Answer] | None" = None
+    asked_at: float = 0.0
+    expected_s: float = 0.0
+    span: Span | None = None
+
+    @property
+    def waits_on(self) -> "asyncio.Task[Any]":
+        task = self.task or self.gate
+        assert task is not None
+        return task
+
+
+class Course:
+    """One plan being carried out."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        rest: Rest,
+        signal: Signal,
+        request: Request,
+        accept: Accept,
+        tab: Tab,
+        turned: str,
+    ) -> None:
+        """``turned``: the sentence that says which budget has turned the plan away from backends
+        with a price, "" when none has."""
+        self._parts = parts
+        self._rest = rest
+        self._crew: Crew = rest.crew
+        self._signal = signal
+        self._request = request
+        self._accept = accept
+        self._tab = tab
+        self._turned = turned
+        self._deadline = request.deadline
+        self._queue = deque(rest.plan.steps[rest.at :])
+        self._running: list[_Running] = []
+        self._attempts = list(rest.attempts)
+        self._out: dict[str, str] = {}
+        self._refused_nano: int | None = None
+        self._size: prompt.Size | None = None
+
+    async def go(self) -> Outcome:
+        """Never raises but for cancellation."""
+        self._crew.hold()
+        try:
+            return await self._go()
+        finally:
+            for running in list(self._running):
+                self._give_up(running, BackendError("canceled", "another was first"))
+            self._crew.release()
+
+    async def _go(self) -> Outcome:
+        while True:
+            now = time.monotonic()
+            self._expire(now)
+            while self._wants_another(now):
+                if self._queue[0].missing:
+                    return Needs(self._queue[0].missing)
+                self._begin(self._next(now), now)
+            if not self._running:
+                return self._nobody()
+            tasks = {running.waits_on: running for running in self._running}
+            timeout = max(self._wake_at() - time.monotonic(), 0)
+            done, _ = await asyncio.wait(
+                tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            # In the order of the plan, should several have come at once.
+            for running in [r for r in self._running if r.waits_on in done]:
+                if running.task is None:
+                    outcome = self._granted(running)
+                else:
+                    outcome = self._ended(running, running.task)
+                if outcome is not None:
+                    return outcome
+
+    # -- who is next, and when
+
+    def _wants_another(self, now: float) -> bool:
+        """Whether a further attempt is to begin: nobody is at it, or who is takes unusually
+        long."""
+        if not self._queue or self._deadline - now < ATTEMPT_MIN_S:
+            return False
+        if not self._running:
+            return True
+        return (
+            self._crew.config.hedge
+            and len(self._running) < _BESIDE
+            and not self._queue[0].missing
+            and all(r.asked_at and now >= r.asked_at + r.expected_s for r in self._running)
+        )
+
+    def _next(self, now: float) -> Step:
+        """The next of the plan; the one in the house when there is just time for it."""
+        left_s = self._deadline - now
+        house = self._house_step()
+        if house is not None and left_s <= self._expected_s(house.name):
+            self._queue.remove(house)
+            return house
+        return self._queue.popleft()
+
+    def _house_step(self) -> Step | None:
+        """The first of those that follow that needs neither money nor the world outside."""
+        for step in self._queue:
+            card = self._crew.by_name[step.name].card
+            if card.local and card.prices is None:
+                return step
+        return None
+
+    def _expected_s(self, name: str) -> float:
+        card = self._crew.by_name[name].card
+        return self._parts.health.p95_ms(card, self._parts.clock())[0] / 1000
+
+    def _wake_at(self) -> float:
+        at = self._deadline
+        for running in self._running:
+            if self._queue:
+                at = min(at, running.limit_at)
+                if self._crew.config.hedge and running.asked_at and len(self._running) < _BESIDE:
+                    at = min(at, running.asked_at + running.expected_s)
+        return at
+
+    def _expire(self, now: float) -> None:
+        """Give up what has had its time."""
+        for running in list(self._running):
+            if now >= self._deadline or (self._queue and now >= running.limit_at):
+                had_s = now - (running.asked_at or now)
+                if running.asked_at:
+                    error = BackendError("timeout", f"no answer within {had_s:.1f} s")
+                    self._attempts.append(self._parts.problem(running.step.name, error))
+                else:
+                    error = BackendError("canceled", "")
+                    self._out.setdefault(running.step.name, "its budget could not be asked in time")
+                self._give_up(running, error)
+
+    # -- one attempt
+
+    def _begin(self, step: Step, now: float) -> None:
+        backend = self._crew.by_name[step.name]
+        card = backend.card
+        left_s = self._deadline - now
+        house = self._house_step()
+        keep_s = 0.0 if house is None else self._expected_s(house.name)
+        limit_s = attempt_s(left_s, bool(self._queue), keep_s)
+        closed = self._parts.health.breaker(step.name).why(self._parts.clock())
+        if closed:
+            self._out[step.name] = closed
             return
-        until = time.monotonic() + min(pause_s, _PAUSE_MAX_S)
-        self._pauses[name] = _Pause(until, f"{error.msg}, left alone for {pause_s:.0f} s")
+        most = Most()
+        if card.prices is not None:
+            most = most_of(card, self._measured().bound_tokens, round(left_s * 1000))
+            if self._refused_nano is not None and most.nano >= self._refused_nano:
+                self._out[step.name] = self._turned
+                return
+        running = _Running(step, backend, now + limit_s, most)
+        self._running.append(running)
+        pays = card.prices is not None and self._parts.purse is not None
+        probes = self._parts.health.breaker(step.name).until > 0 and self._parts.store is not None
+        if pays or probes:
+            gate = self._gate(running, pays, probes, keep_s)
+            running.gate = asyncio.ensure_future(gate)
+        else:
+            self._ask(running)
 
-    async def aclose(self) -> None:
-        """Close every backend."""
-        for backend in self.backends:
-            with contextlib.suppress(Exception):
-                await backend.aclose()
+    def _measured(self) -> prompt.Size:
+        if self._size is None:
+            self._size = prompt.measure(self._request)
+        return self._size
+
+    async def _gate(
+        self, running: _Running, pays: bool, probes: bool, keep_s: float
+    ) -> Granted | None:
+        """What stands before the asking: a probe is for one companion alone, and money is
+        reserved. None: nobody minds. Raises PurseError, and BackendError for a probe that
+        another has."""
+        name = running.step.name
+        store, purse = self._parts.store, self._parts.purse
+        if probes and store is not None:
+            until = self._parts.clock() + max(self._deadline - time.monotonic(), 0)
+            if not await _first(store, name, until):
+                self._parts.health.breaker(name).probing_elsewhere(self._parts.clock())
+                raise BackendError("canceled", "another companion is trying it now")
+        if not pays or purse is None:
+            return None
+        claim = self._claim(running.most)
+        until = self._deadline - max(keep_s, ATTEMPT_MIN_S)
+        while True:
+            before = self._tab.claimed
+            # Cut short from here on, it may have been counted or not: then it is to be settled.
+            self._tab.claimed = True
+            try:
+                granted = await _reserved(purse, claim)
+            except PurseError:
+                self._tab.claimed = before
+                raise
+            self._tab.claimed = before or isinstance(granted, Reserved)
+            if not isinstance(granted, Elsewhere):
+                return granted
+            if time.monotonic() + ELSEWHERE_S >= until:
+                return granted
+            running.limit_at = self._deadline
+            await asyncio.sleep(ELSEWHERE_S)
+
+    def _claim(self, most: Most) -> Claim:
+        now = self._parts.clock()
+        slots = self._parts.slots
+        return Claim(
+            self._request.device,
+            self._tab.ask,
+            () if slots is None else slots(self._request.device, now),
+            most.nano,
+            most.tokens,
+            now + max(self._deadline - time.monotonic(), 0) + SETTLE_S,
+        )
+
+    def _granted(self, running: _Running) -> Outcome | None:
+        """The gate has opened, or not."""
+        assert running.gate is not None
+        name = running.step.name
+        reason = ""
+        try:
+            granted = running.gate.result()
+        except PurseError as error:
+            slots = self._parts.slots
+            now = self._parts.clock()
+            if slots is not None and slots(self._request.device, now):
+                reason = f"budgets cannot be read: {error}"
+                self._turned = self._turned or "the budgets cannot be read"
+                self._refused_nano = 0
+        except BackendError as error:
+            reason = error.msg
+        except (Exception, asyncio.CancelledError) as error:
+            reason = self._parts.problem(name, RuntimeError(repr(error))).msg
+        else:
+            if isinstance(granted, Known):
+                return Repeated(granted.payload)
+            if isinstance(granted, Elsewhere):
+                reason = "another companion is at this ask"
+                self._refused_nano = 0
+            elif isinstance(granted, Refused):
+                slot = granted.slot
+                reason = f"{slot.what} is spent"
+                self._turned = reason
+                self._refused_nano = running.most.nano
+                now = self._parts.clock()
+                self._parts.spent[slot.key] = (min(slot.ends, now + 60), slot.what)
+        if reason:
+            self._running.remove(running)
+            self._out[name] = reason
+        else:
+            self._ask(running)
+        return None
+
+    def _ask(self, running: _Running) -> None:
+        parts, card = self._parts, running.backend.card
+        if not parts.health.breaker(card.name).take(parts.clock()):
+            self._running.remove(running)
+            self._out[card.name] = parts.health.breaker(card.name).why(parts.clock())
+            return
+        running.asked_at = time.monotonic()
+        if self._queue and running.gate is not None:
+            # Its share begins when it is asked, not when its budget was.
+            left_s = self._deadline - running.asked_at
+            running.limit_at = max(running.limit_at, running.asked_at + left_s * SHARE_OF_REST)
+        running.expected_s = self._expected_s(card.name)
+        self._tab.asked_at = self._tab.asked_at or running.asked_at
+        self._tab.begin(running, running.most)
+        running.span = None if parts.energy is None else parts.energy.begin(card)
+        self._crew.hold()
+        running.task = asyncio.ensure_future(running.backend.answer(self._request))
+        running.task.add_done_callback(self._released)
+
+    def _released(self, task: "asyncio.Task[Answer]") -> None:
+        if not task.cancelled():
+            task.exception()  # Known by now, or of no interest.
+        self._crew.release()
+
+    # -- how it ended
+
+    def _ended(self, running: _Running, task: "asyncio.Task[Answer]") -> Outcome | None:
+        self._running.remove(running)
+        error: Exception
+        if task.cancelled():
+            error = BackendError("internal", "it gave up by itself")
+        elif (raised := task.exception()) is None:
+            return self._judged(running, task.result())
+        elif isinstance(raised, Exception):
+            error = raised
+        else:
+            raise raised
+        self._measure_energy(running, 0)
+        self._tab.failed(running, error)
+        self._note(running, error)
+        self._attempts.append(self._parts.problem(running.step.name, error))
+        return None
+
+    def _judged(self, running: _Running, answer: Answer) -> Outcome | None:
+        backend, card = running.backend, running.backend.card
+        parts, now = self._parts, self._parts.clock()
+        ms = (time.monotonic() - running.asked_at) * 1000
+        self._tab.answered(running, card, answer, round(ms))
+        self._measure_energy(running, answer.usage.input + answer.usage.output)
+        parts.health.took(card.name, ms, now)
+        answer = self._told(card, answer)
+        try:
+            payload = self._accept(backend, answer)
+        except Exception as error:
+            attempt = parts.problem(card.name, error)
+            parts.health.failed(card.name, now, attempt.code, "its answers cannot be used")
+            self._attempts.append(attempt)
+            self._prefer_better(card)
+            return None
+        parts.health.succeeded(card.name, now)
+        for other in list(self._running):
+            self._give_up(other, BackendError("canceled", "another was first"))
+        attempts = tuple(self._attempts)
+        reason = why(running.step.reason, attempts)
+        if self._turned:
+            reason = f"{reason}; {self._turned}"
+        return Answered(backend, answer, payload, attempts, self._tab.bill(), reason)
+
+    def _told(self, card: Card, answer: Answer) -> Answer:
+        """With the word about a budget, where that has turned the plan to this backend. A
+        routine's text is for a display or a speaker, which it has no place in."""
+        if not self._turned or card.prices is not None or not card.needs_context:
+            return answer
+        if not answer.say or self._signal.wants_text:
+            return answer
+        turned = self._turned[0].upper() + self._turned[1:]
+        say = f"{answer.say} ({turned}, so {card.name} answered.)"
+        fits = len(say.encode(errors="replace")) <= TEXT_BYTES_MAX
+        return replace(answer, say=say) if fits else answer
+
+    def _prefer_better(self, card: Card) -> None:
+        """What one could not do, no lesser one is asked for while a better one waits."""
+        if self._signal.policy not in ("auto", "private"):
+            return
+        quality = {step.name: self._crew.by_name[step.name].card.quality for step in self._queue}
+        self._queue = deque(
+            [step for step in self._queue if quality[step.name] > card.quality]
+            + [step for step in self._queue if quality[step.name] <= card.quality]
+        )
+
+    def _give_up(self, running: _Running, error: BackendError) -> None:
+        """Nobody waits for it any more. Its task may resist: a device waits, so nobody waits
+        for that."""
+        self._running.remove(running)
+        running.waits_on.cancel()
+        if running.task is None:
+            return
+        self._tab.lost(running)
+        self._measure_energy(running, 0)
+        self._note(running, error)
+
+    def _note(self, running: _Running, error: Exception) -> None:
+        """What an attempt without an answer says about the backend's health."""
+        name, now = running.step.name, self._parts.clock()
+        code = error.code if isinstance(error, BackendError) else "internal"
+        if isinstance(error, Declined):
+            code = "declined"
+        took_s = time.monotonic() - running.asked_at
+        slow = took_s >= running.expected_s
+        if code in ("timeout", "canceled") and slow:
+            # At least so long. Without these only its quick answers would be remembered.
+            self._parts.health.took(name, took_s * 1000, now)
+        if code == "timeout" and not slow:
+            code = "canceled"  # It was given less time than it needs.
+        msg = error.msg if isinstance(error, BackendError) else "it failed"
+        retry_after_s = error.retry_after_s if isinstance(error, BackendError) else None
+        self._parts.health.failed(name, now, code, msg, retry_after_s)
+
+    def _measure_energy(self, running: _Running, tokens: int) -> None:
+        if running.span is not None:
+            self._tab.used(*running.span.end(running.backend.card, tokens))
+            running.span = None
+
+    def _nobody(self) -> NoAnswer:
+        plan = self._rest.plan
+        verdicts = [
+            Verdict(v.name, False, self._out[v.name]) if v.name in self._out else v
+            for v in plan.verdicts
+        ]
+        attempts = tuple(self._attempts)
+        text = no_answer_text(self._signal, verdicts, attempts, self._crew.models)
+        return NoAnswer(text, attempts, self._tab.bill())
 
 
-async def _within(limit_s: float, backend: Backend, request: Request) -> Answer:
-    """The answer, or BackendError "timeout" after the limit, even from a backend that resists
-    cancellation: a device waits."""
-    task = asyncio.ensure_future(backend.answer(request))
+async def _reserved(purse: Purse, claim: Claim) -> Granted:
     try:
-        done, _ = await asyncio.wait({task}, timeout=limit_s)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if not done:
-        task.cancel()
-        task.add_done_callback(_ignore)
-        raise BackendError("timeout", f"no answer within {limit_s:.1f} s")
-    if task.cancelled():
-        raise BackendError("internal", "it gave up by itself")
-    return task.result()
+        async with asyncio.timeout(RESERVE_S):
+            return await purse.reserve(claim)
+    except TimeoutError:
+        raise PurseError(f"no answer within {RESERVE_S:.0f} s") from None
 
 
-def _ignore(task: "asyncio.Task[Answer]") -> None:
-    if not task.cancelled():
-        task.exception()
+async def _first(store: HealthStore, name: str, until: float) -> bool:
+    try:
+        async with asyncio.timeout(RESERVE_S):
+            return await store.claim_probe(name, until)
+    except Exception as error:
+        # Better two probes than none.
+        log.warning("whether others try %s cannot be read: %s", name, error)
+        return True

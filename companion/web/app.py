@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +18,9 @@ from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link
 from companion.ops.metrics import CONTENT_TYPE, Metrics
 from companion.router import Router
+from companion.router.explain import explained
 from companion.store import Store
+from companion.turn import Turns
 from companion.web import reports, token_routes
 from companion.web.errors import ApiError, error_response
 from companion.web.gate import Gate
@@ -37,6 +39,7 @@ class Service(Protocol):
     link: Link
     fleet: Fleet
     router: Router
+    turns: Turns
     dispatch: Dispatch
     store: Store | None
     credentials: Credentials | None
@@ -44,6 +47,10 @@ class Service(Protocol):
     def problems(self) -> list[str]:
         """What is wrong besides the broker, for an operator to act on."""
         ...
+
+
+RequestPolicy: TypeAlias = Literal["auto", "cheapest", "fastest", "private", "best"]
+"""What one request may ask for. ``order`` is the configuration's alone."""
 
 
 class _Body(BaseModel):
@@ -55,6 +62,7 @@ class SayBody(_Body):
 
     text: wire.Text
     speaker: wire.Speaker = Field("", alias="from")
+    policy: RequestPolicy | None = None
 
 
 class DoBody(_Body):
@@ -127,6 +135,7 @@ def create_app(companion: Service) -> ASGIApp:
             "backends": [b.card.name for b in companion.router.backends],
         }
         problems = [companion.link.problem] if not broker else []
+        problems += companion.router.problems
         problems += companion.problems()
         if problems:
             body["problems"] = problems
@@ -196,8 +205,23 @@ def create_app(companion: Service) -> ASGIApp:
 
     @app.post("/devices/{device}/say")
     async def say(device: str, body: SayBody) -> JSONResponse:
-        turn = await companion.dispatch.say(device, body.text, body.speaker)
+        turn = await companion.dispatch.say(device, body.text, body.speaker, body.policy)
         return JSONResponse(turn.public())
+
+    @app.get("/devices/{device}/explain")
+    async def explain(
+        device: str,
+        text: Annotated[str, Query(min_length=1, max_length=wire.TEXT_BYTES_MAX)],
+        policy: RequestPolicy | None = None,
+    ) -> JSONResponse:
+        entry = companion.fleet.get(companion.dispatch.id_of(device))
+        if entry is None:
+            raise ApiError(404, "unknown_device", f"no device '{device}' has been heard of")
+        signal, request = companion.turns.preview(entry, text, policy)
+        router = companion.router
+        told = explained(signal, router.snapshot(), router.plan(signal))
+        taken = router.takes(router.plan(signal), request)
+        return JSONResponse({"device": entry.id, "text": text, **told, "taken_by": taken})
 
     @app.post("/devices/{device}/do")
     async def do(device: str, body: DoBody) -> JSONResponse:

@@ -59,7 +59,8 @@ class Reporting(Protocol):
 
 
 def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIRouter:
-    """``GET /reports/spend``, ``/reports/what-if``, ``/reports/chart.svg`` or ``.png``, ``/budgets``."""
+    """``GET`` of ``/reports/spend``, ``/reports/what-if``, ``/reports/chart.svg``, ``….png`` and
+    ``/budgets``."""
     router = APIRouter()
     made: list[tuple[Config, Budgets]] = []
 
@@ -87,7 +88,7 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
 
     @router.get("/reports/spend")
     async def spent(
-        by: str = "device",
+        by: str = "",
         since: str = "",
         until: str = "",
         format: Literal["json", "csv"] = "json",

@@ -3,24 +3,27 @@
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime
 from itertools import chain, combinations
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import sqlalchemy as sa
+import pytest_asyncio
 
+from companion.config import StoreConfig
 from companion.meter.calendar import Calendar
+from companion.meter.purse import Claim, Reserved, Slot
 from companion.meter.whatif import Traffic
+from companion.store import Store
 from companion.store.reports import KEYS, Counted, Key, Range, Sums, counted, spend, traffic
 from companion.store.row import Row
-from companion.store.tables import GROUPED, SUMMED, answers, counters, days, metadata
 
 # The clocks of Berlin go back in the night to 25 October 2026.
 BEGIN = datetime(2026, 10, 20, 3, tzinfo=UTC).timestamp()
+NOW = datetime(2026, 10, 31, 12, tzinfo=UTC).timestamp()
+KEEP_DAYS = 7
 ROLLED_BEFORE = "2026-10-24"
 BERLIN = Calendar("Europe/Berlin")
 BACKENDS = (
@@ -79,48 +82,27 @@ def day(row: Row) -> str:
     return datetime.fromtimestamp(row.time, ZoneInfo("Europe/Berlin")).strftime("%Y-%m-%d")
 
 
-def rolled_up(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    sums: dict[tuple[str, ...], dict[str, int]] = defaultdict(
-        lambda: dict.fromkeys(("answers", *SUMMED), 0)
-    )
-    for row in rows:
-        into = sums[(utc_day(row), *(getattr(row, name) for name in GROUPED))]
-        into["answers"] += 1
-        for name in SUMMED:
-            into[name] += getattr(row, name)
-    return [dict(zip(("day", *GROUPED), key, strict=True)) | sums[key] for key in sums]
+class House:
+    """A store as the companion has it, a week after which answers become sums of days."""
 
-
-class Sqlite:
-    """The tables in a file, written by SQLAlchemy and read as reports do."""
-
-    def __init__(self, path: Path) -> None:
-        self._engine = sa.create_engine(f"sqlite:///{path}")
-        metadata.create_all(self._engine)
+    def __init__(self, url: str) -> None:
+        self.store = Store(StoreConfig(url, keep_days=KEEP_DAYS), clock=lambda: NOW)
+        self.read = self.store.read
 
     async def fill(self, rows: Sequence[Row]) -> None:
-        kept = [row._asdict() for row in rows if not is_rolled(row)]
-        await self.insert(answers, kept)
-        await self.insert(days, rolled_up([row for row in rows if is_rolled(row)]))
-
-    async def insert(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-        if rows:
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(table), rows)
-
-    async def read(self, statement: Any) -> Any:
-        with self._engine.connect() as connection:
-            return connection.execute(statement).all()
-
-    def close(self) -> None:
-        self._engine.dispose()
+        for row in rows:
+            self.store.add(row)
+        await self.store.flush()
+        await self.store.retire()
+        assert self.store.problem == ""
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Sqlite]:
-    database = Sqlite(tmp_path / "c.db")
-    yield database
-    database.close()
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(f"sqlite:///{tmp_path / 'c.db'}")
+    await house.store.open()
+    yield house
+    await house.store.aclose()
 
 
 def summed(rows: Sequence[Row]) -> Sums:
@@ -157,14 +139,14 @@ RANGES = [
 
 
 @pytest.mark.parametrize("range_", RANGES, ids=str)
-async def test_sums_are_those_done_by_hand(database: Sqlite, range_: Range) -> None:
+async def test_sums_are_those_done_by_hand(house: House, range_: Range) -> None:
     rows = random_rows(1)
-    await database.fill(rows)
+    await house.fill(rows)
     since = "" if range_.since is None else range_.since.isoformat()
     until = "9" if range_.until is None else range_.until.isoformat()
     inside = [row for row in rows if since <= day(row) <= until]
     for by in ALL_KEYS:
-        report = await spend(database.read, by, range_, BERLIN)
+        report = await spend(house.read, by, range_, BERLIN)
         expected = defaultdict(list)
         for row in inside:
             key = tuple(day(row) if k == "day" else getattr(row, k) for k in by)
@@ -181,25 +163,25 @@ async def test_sums_are_those_done_by_hand(database: Sqlite, range_: Range) -> N
 
 
 async def test_a_report_and_the_next_one_share_nothing_and_miss_nothing(
-    database: Sqlite,
+    house: House,
 ) -> None:
     rows = random_rows(2)
-    await database.fill(rows)
-    whole = (await spend(database.read, (), Range(), BERLIN)).total.sums
+    await house.fill(rows)
+    whole = (await spend(house.read, (), Range(), BERLIN)).total.sums
     for border in (date(2026, 10, n) for n in range(19, 31)):
-        before = (await spend(database.read, (), Range(until=border), BERLIN)).total.sums
+        before = (await spend(house.read, (), Range(until=border), BERLIN)).total.sums
         after = Range(since=date.fromordinal(border.toordinal() + 1))
-        assert before + (await spend(database.read, (), after, BERLIN)).total.sums == whole
+        assert before + (await spend(house.read, (), after, BERLIN)).total.sums == whole
 
 
-async def test_an_empty_house_has_empty_reports(database: Sqlite) -> None:
-    report = await spend(database.read, ("device", "day"), Range(), BERLIN)
+async def test_an_empty_house_has_empty_reports(house: House) -> None:
+    report = await spend(house.read, ("device", "day"), Range(), BERLIN)
     assert report.lines == () and report.total.sums == Sums() and report.total.p50_ms is None
-    assert await traffic(database.read, Range(), BERLIN) == ()
+    assert await traffic(house.read, Range(), BERLIN) == ()
 
 
 async def test_an_answer_counts_to_the_day_it_has_in_the_house(
-    database: Sqlite,
+    house: House,
 ) -> None:
     """A quarter of a second before midnight in Berlin, and a quarter after; on the day of 25
     hours and on the next."""
@@ -209,9 +191,9 @@ async def test_an_answer_counts_to_the_day_it_has_in_the_house(
         for n, midnight in enumerate(midnights)
         for side, beside in enumerate((-0.25, 0.25))
     ]
-    await database.fill(rows)
+    await house.fill(rows)
     by: tuple[Key, ...] = ("day",)
-    report = await spend(database.read, by, Range(), BERLIN)
+    report = await spend(house.read, by, Range(), BERLIN)
     assert [(line.key[0], line.sums.asks) for line in report.lines] == [
         ("2026-10-24", 1),
         ("2026-10-25", 2),
@@ -220,14 +202,14 @@ async def test_an_answer_counts_to_the_day_it_has_in_the_house(
 
 
 async def test_traffic_has_the_tokens_of_models_and_guesses_for_the_rest(
-    database: Sqlite,
+    house: House,
 ) -> None:
     rows = random_rows(3)
-    await database.fill(rows)
+    await house.fill(rows)
     expected: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:
         expected[(row.tier, bool(row.model))].append(row)
-    assert await traffic(database.read, Range(), BERLIN) == tuple(
+    assert await traffic(house.read, Range(), BERLIN) == tuple(
         Traffic(
             tier,
             len(some),
@@ -241,19 +223,16 @@ async def test_traffic_has_the_tokens_of_models_and_guesses_for_the_rest(
     )
 
 
-async def test_what_is_counted_on_many_slots(database: Sqlite) -> None:
-    keys = [f"device/d{n}/day/2026-11-21" for n in range(1200)]
-    rows = [
-        {
-            "key": key,
-            "nano_spent": n,
-            "nano_reserved": n + 1,
-            "tokens_spent": n + 2,
-            "tokens_reserved": n + 3,
-            "ends": 0.0,
-        }
-        for n, key in enumerate(keys)
-    ]
-    await database.insert(counters, rows)
-    found = await counted(database.read, [*keys[:-1], "house/day/2026-11-21"])
-    assert found == {key: Counted(n, n + 1, n + 2, n + 3) for n, key in enumerate(keys[:-1])}
+async def test_what_is_counted_on_many_slots(house: House) -> None:
+    """Reserved, and some of it settled, by the ledger itself."""
+    keys = [f"device/d{n}/day/2026-10-31" for n in range(600)]
+    for n in range(0, 600, 200):
+        slots = tuple(Slot(key, "", NOW + 3600) for key in keys[n : n + 200])
+        claim = Claim("d", f"a{n}", slots, nano=100 + n, tokens=10, until=NOW + 60)
+        assert await house.store.ledger.reserve(claim) == Reserved()
+    await house.store.ledger.settle("d", "a200", 40, 4, b"")
+    found = await counted(house.read, [*keys, "house/day/2026-10-31"])
+    assert found.keys() == set(keys)
+    assert found[keys[0]] == Counted(nano_reserved=100, tokens_reserved=10)
+    assert found[keys[399]] == Counted(nano_spent=40, tokens_spent=4)
+    assert found[keys[599]] == Counted(nano_reserved=500, tokens_reserved=10)

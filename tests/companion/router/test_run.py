@@ -1,4 +1,4 @@
-"""Who is asked, why, for how long, and what a person reads when nobody could answer."""
+"""Carrying a plan out: in time, hedged, with something to fall back on."""
 
 import asyncio
 import time
@@ -6,94 +6,23 @@ from typing import Any
 
 import pytest
 
-from companion.backends.base import Answer, Backend, BackendError, Call, Declined, Request
+from companion.backends.base import Answer, BackendError, Call, Declined, Request
+from companion.config.model import RouterConfig
 from companion.router import (
     Answered,
     Attempt,
-    Candidate,
-    Invalid,
     Needs,
     NoAnswer,
-    Outcome,
-    Plan,
-    Rest,
     Router,
     Signal,
-    Snapshot,
-    Step,
+    Verdict,
     deadline_of,
-    decide,
     no_answer_text,
 )
 from tests.companion.conftest import Model, Phrases
+from tests.companion.router.fakes import accept, carry_out, raises, request, says
 
-COMMANDS = Candidate("commands", "edge", False)
-CHEAP = Candidate("cheap", "commodity", True)
-BEST = Candidate("best", "premium", True)
-LIMITED = Candidate("cheap", "commodity", True, "its rate limit is reached (429)")
-
-
-@pytest.mark.parametrize(
-    ("signal", "candidates", "steps", "reasons"),
-    [
-        (Signal(True), [COMMANDS], [Step("commands")], ["first in the order"]),
-        (
-            Signal(True),
-            [COMMANDS, CHEAP, BEST],
-            [Step("commands"), Step("cheap"), Step("best")],
-            ["first in the order", "after commands", "after cheap"],
-        ),
-        # The order is the user's.
-        (
-            Signal(True),
-            [BEST, COMMANDS],
-            [Step("best"), Step("commands")],
-            ["first in the order", "after best"],
-        ),
-        # Receipts are for who knows what was asked.
-        (
-            Signal(False),
-            [COMMANDS, CHEAP],
-            [Step("cheap")],
-            ["it takes sentences, not receipts", "first in the order"],
-        ),
-        (Signal(False), [COMMANDS], [], ["it takes sentences, not receipts"]),
-        # A text is for who can write one.
-        (
-            Signal(True, wants_text=True),
-            [COMMANDS, CHEAP],
-            [Step("cheap")],
-            ["it makes calls of sentences, not texts", "first in the order"],
-        ),
-        # A missing conversation stops nobody who does not need it, and is asked for only then.
-        (
-            Signal(True, ("ctx",)),
-            [COMMANDS, CHEAP],
-            [Step("commands"), Step("cheap", ("ctx",))],
-            ["first in the order", "needs the conversation first"],
-        ),
-        (
-            Signal(True, ("ctx", "mem")),
-            [CHEAP],
-            [Step("cheap", ("ctx", "mem"))],
-            ["needs the conversation and the facts first"],
-        ),
-        (
-            Signal(True),
-            [LIMITED, BEST],
-            [Step("best")],
-            ["its rate limit is reached (429)", "first in the order"],
-        ),
-        (Signal(True), [], [], []),
-    ],
-)
-def test_decide(
-    signal: Signal, candidates: list[Candidate], steps: list[Step], reasons: list[str]
-) -> None:
-    plan = decide(signal, Snapshot(tuple(candidates)))
-    assert list(plan.steps) == steps
-    assert [v.reason for v in plan.verdicts] == reasons
-    assert {v.name for v in plan.verdicts if v.chosen} == {s.name for s in plan.steps}
+ORDER = RouterConfig(policy="order")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +32,7 @@ def test_the_answer_is_ready_before_the_device_gives_up(ms: int, want_s: float) 
     assert deadline_of(100.0, ms) - 100.0 == pytest.approx(want_s)
 
 
-CHOSEN = decide(Signal(True), Snapshot((COMMANDS, CHEAP, BEST))).verdicts
+CHOSEN = [Verdict(name, True, "") for name in ("commands", "cheap", "best")]
 DECLINED = Attempt("commands", "declined", "I know no such request")
 
 
@@ -147,50 +76,6 @@ def test_the_sentence_stays_short_and_names_every_backend() -> None:
     assert len(text.encode()) <= 400
     assert all(f"backend{n}" in text for n in range(8))
     assert text.endswith("'turn on pin 5'.")
-
-
-# -- carrying a plan out
-
-
-def request(seconds: float = 5.0, text: str = "dance") -> Request:
-    return Request(
-        device="kitchen",
-        turn_id="t",
-        text=text,
-        messages=(("u", text),),
-        tools=(),
-        points=(),
-        facts={},
-        deadline=time.monotonic() + seconds,
-        now=0.0,
-    )
-
-
-def accept(backend: Backend, answer: Answer) -> bytes:
-    if answer.say == "lie":
-        raise Invalid("there is no tool 'x'")
-    return b"payload"
-
-
-def says(text: str) -> Any:
-    return lambda request: Answer(say=text)
-
-
-def raises(error: Exception) -> Any:
-    def script(request: Request) -> Answer:
-        raise error
-
-    return script
-
-
-SENTENCE = Signal(True)
-
-
-async def carry_out(router: Router, req: Request, signal: Signal = SENTENCE) -> Outcome:
-    outcome = router.run_now(router.plan(signal), signal, req, accept)
-    if isinstance(outcome, Rest):
-        outcome = await router.run(outcome, signal, req, accept)
-    return outcome
 
 
 async def test_a_fast_backend_needs_no_task() -> None:
@@ -267,23 +152,6 @@ async def test_a_model_without_its_context_is_not_asked() -> None:
     assert model.asked == []
 
 
-async def test_a_refused_key_and_a_rate_limit_are_left_alone_for_a_while() -> None:
-    limited = Model("limited", raises(BackendError("rate_limit", "its rate limit", 0.3)))
-    good = Model("good", says("hi"))
-    router = Router([limited, good])
-    await carry_out(router, request())
-    await carry_out(router, request())
-    assert len(limited.asked) == 1
-    assert "left alone" in router.snapshot().candidates[0].unfit
-    await asyncio.sleep(0.35)
-    await carry_out(router, request())
-    assert len(limited.asked) == 2
-
-
 def test_two_backends_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="same name"):
         Router([Phrases(), Phrases()])
-
-
-def test_plan_is_plain_data() -> None:
-    assert decide(Signal(True), Snapshot(())) == Plan((), ())
