@@ -53,13 +53,6 @@ backends_app = typer.Typer(
 app.add_typer(backends_app, name="backends")
 
 
-PolicyOption = Annotated[
-    str,
-    typer.Option("--policy", metavar="POLICY",
-                 help="For this request: auto, cheapest, fastest, private or best."),
-]  # fmt: skip
-
-
 @app.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and more of the log.")] = (
@@ -218,7 +211,6 @@ def say(
     speaker: Annotated[
         str, typer.Option("--from", metavar="NAME", help="Whose conversation this joins.")
     ] = "",
-    policy: PolicyOption = "",
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -230,31 +222,13 @@ def say(
     check_text(sentence)
     if len(speaker.encode()) > 32:
         raise Usage("--from takes 32 bytes at most")
-    turn = _client(home).say(device, sentence, speaker, _policy(policy))
+    turn = _client(home).say(device, sentence, speaker)
     if as_json:
         _print_json(turn)
     else:
         print("\n".join(turn_lines(turn, Paint())))
     if not turn.get("answered"):
         raise typer.Exit(FAILED)
-
-
-@app.command()
-def explain(
-    device: Annotated[str, typer.Argument(metavar="DEVICE")],
-    text: Annotated[list[str], typer.Argument(metavar="TEXT")],
-    policy: PolicyOption = "",
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Show who would be asked for TEXT, in which order, and why. Nothing is asked or done."""
-    from tools.render import Paint, plan_lines
-
-    plan = _client(home).explain(device, " ".join(text), _policy(policy))
-    if as_json:
-        _print_json(plan)
-    else:
-        print("\n".join(plan_lines(plan, Paint())))
 
 
 @app.command()
@@ -432,12 +406,6 @@ def backends_check(
 
     if not backends.run_check(Home(home), name, model, config, date.today()):
         raise typer.Exit(FAILED)
-
-
-def _policy(name: str) -> str:
-    if name not in ("", "auto", "cheapest", "fastest", "private", "best"):
-        raise Usage("--policy takes auto, cheapest, fastest, private or best")
-    return name
 
 
 def _client(home: Path | None) -> Any:

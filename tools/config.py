@@ -14,8 +14,7 @@ from tools.problem import Problem, shown
 from tools.state import Home
 
 if TYPE_CHECKING:
-    from companion.backends.profile import Profile
-    from companion.config import BackendConfig, Config, Profiles, Reading
+    from companion.config import BackendConfig, Config, Reading
     from companion.meter.purse import Cap
 
 _SECRET = re.compile(r"(?i)key|token|secret|password|authorization")
@@ -29,46 +28,25 @@ def file_of(home: Home, option: Path | None) -> Path:
 def read_config(path: Path, home: Home, *, keys: bool = False) -> Reading:
     """Read a configuration with the overrides of the environment. Without the file of the state
     folder all is as by default. ``keys``: look whether they are there, too. Raises ConfigError."""
-    from companion.config import read, read_key
+    from companion.backends.profile import ProfileError, Shelf
+    from companion.config import ConfigError, read, read_key
 
     absent = path == home.config and not path.exists()
-    reading = read(None if absent else path, os.environ, profiles_of(path))
+    try:
+        reading = read(None if absent else path, os.environ, Shelf(folder_of(home)))
+    except ProfileError as error:
+        raise ConfigError(str(error)) from None
     if keys:
         from companion.backends.make import complete
 
         for backend in reading.config.backends:
-            read_key(complete(backend, folder_of(path)))
+            read_key(complete(backend, folder_of(home)))
     return reading
 
 
-def folder_of(path: Path) -> Path:
-    """Where the user's own profiles of providers lie: beside the configuration."""
-    return path.parent / "profiles"
-
-
-def profiles_of(path: Path) -> Profiles:
-    """Every profile by name, each read when it is asked for."""
-    from companion.backends import profile
-    from companion.config import ConfigError
-
-    folder = folder_of(path)
-
-    class Known(Mapping[str, "Profile"]):
-        def __getitem__(self, name: str) -> Profile:
-            if name not in profile.names(folder):
-                raise KeyError(name)
-            try:
-                return profile.load(name, folder)
-            except profile.ProfileError as error:
-                raise ConfigError(str(error)) from None
-
-        def __iter__(self) -> Iterator[str]:
-            return iter(profile.names(folder))
-
-        def __len__(self) -> int:
-            return len(profile.names(folder))
-
-    return Known()
+def folder_of(home: Home) -> Path:
+    """Where the user's own profiles of providers lie."""
+    return home.folder / "profiles"
 
 
 # -- check
@@ -90,7 +68,7 @@ def check(home: Home, option: Path | None) -> list[str]:
     backends = [["commands", "edge", "-", "in this process", "-"]]
     for index, backend in enumerate(reading.config.backends):
         try:
-            backends.append(_backend_row(backend, path))
+            backends.append(_backend_row(backend, folder_of(home)))
         except ConfigError as error:
             line = reading.lines.get(("backend", index))
             errors.append(f"{path}, line {line}: {error}" if line else f"{path}: {error}")
@@ -104,13 +82,13 @@ def check(home: Home, option: Path | None) -> list[str]:
     return [*lines, *(f"budget   {budget}" for budget in budgets)]
 
 
-def _backend_row(backend: BackendConfig, path: Path) -> list[str]:
+def _backend_row(backend: BackendConfig, folder: Path) -> list[str]:
     from companion.backends.make import complete, plan
 
-    parts = plan(backend, folder=folder_of(path), today=date.today())
+    parts = plan(backend, folder=folder, today=date.today())
     where = str(backend.path) if parts.kind == "llama" else parts.url or parts.kind
     house = " (in the house)" if parts.card.local else ""
-    key = _key_text(complete(backend, folder_of(path)))
+    key = _key_text(complete(backend, folder))
     return [parts.card.name, parts.card.tier, parts.card.model or "-", where + house, key]
 
 

@@ -116,7 +116,8 @@ def unpacked(folder: Path) -> Programs | None:
     """The one that was unpacked there, None where there is none that runs."""
     root = folder / "root"
     for bin_ in root.glob("usr/lib/postgresql/*/bin"):
-        libraries = sorted({so.parent for so in root.glob("usr/lib/*/*.so.*")})
+        found = (so.parent for part in ("lib", "usr/lib") for so in root.glob(f"{part}/*/*.so.*"))
+        libraries = sorted(set(found))
         return _at(bin_, "unpacked", tuple(libraries))
     return None
 

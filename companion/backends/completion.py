@@ -204,20 +204,33 @@ def _usage(
     reasoning = _first(data, usage, quirks.reasoning_at)
     if read_out and quirks.reasoning_apart:
         read_out += reasoning
+    if read_in and quirks.rest_is_output:
+        read_out = max(read_out, _count(usage.get("total_tokens")) - read_in)
+    written = _first(data, usage, quirks.cache_written_at)
     input_ = min(read_in or sent.size.tokens, sent.size.bound_tokens)
     # What was thought and is not shown is not in the guess.
     output = min(read_out or _tokens(message), sent.output_tokens)
-    held = Usage(
+    held_cached = min(cached, input_)
+    held_written = min(written, input_ - held_cached)
+    held_reasoning = min(reasoning, output)
+    return Usage(
         input=input_,
         output=output,
-        cached=min(cached, input_),
-        reasoning=min(reasoning, output),
+        cached=held_cached,
+        reasoning=held_reasoning,
         estimated=not (read_in and read_out),
+        cache_written=held_written,
+        suspect=any(
+            said > held
+            for said, held in (
+                (read_in, input_),
+                (read_out, output),
+                (cached, held_cached),
+                (written, held_written),
+                (reasoning, held_reasoning),
+            )
+        ),
     )
-    lied = read_in > input_ or read_out > output or cached > held.cached
-    if lied or reasoning > held.reasoning:
-        return Usage(held.input, held.output, held.cached, held.reasoning, held.estimated, 0, True)
-    return held
 
 
 def _tokens(message: Mapping[str, Any]) -> int:

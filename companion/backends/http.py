@@ -4,8 +4,8 @@ Plain ``http://`` goes through aiohttp: 0.06 ms of CPU a request, where httpx2 t
 SDK on top of it 1.4 on loopback. ``https://`` goes through httpx2, which speaks HTTP/2
 where the server offers it by ALPN; so does what a proxy of the environment stands before.
 
-Nothing is tried twice: the router has one deadline for all attempts. No redirect is followed: a
-server in the house could otherwise send a private ask out of it.
+Nothing that a server may have seen is tried twice: that is the router's to do. No redirect is
+followed: a server in the house could otherwise send a private ask out of it.
 """
 
 import asyncio
@@ -16,9 +16,12 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from companion.backends.base import BackendError
+
+if TYPE_CHECKING:
+    import httpx2
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +169,10 @@ class _Secure:
         self._httpx2 = httpx2
         self._url = url
         self._headers = dict(headers)
+        self._open = 0
+        """Requests under way."""
+        self._stream: Any = None
+        """What the last response came over."""
         self._client = httpx2.AsyncClient(
             http2=True,
             # SSL_CERT_FILE and SSL_CERT_DIR hold for every server, proxies do not.
@@ -183,20 +190,45 @@ class _Secure:
     @contextlib.asynccontextmanager
     async def post(self, body: bytes, timeout_s: float) -> AsyncIterator[Reply]:
         httpx2 = self._httpx2
+        self._open += 1
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._client.stream(
-                    "POST", self._url, content=body, headers=self._headers
-                ) as response,
-            ):
-                yield Reply(response.status_code, response.headers, response.aiter_bytes())
+            async with asyncio.timeout(timeout_s):
+                response = await self._send(body)
+                try:
+                    yield Reply(response.status_code, response.headers, response.aiter_bytes())
+                finally:
+                    await response.aclose()
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
             raise _unreachable(error) from None
         except TimeoutError:
             raise _too_late(timeout_s) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise _cut(error) from None
+        finally:
+            self._open -= 1
+
+    async def _send(self, body: bytes) -> "httpx2.Response":
+        """httpx2 does not see that a server has closed an idle HTTP/2 connection, and fails with
+        the next request (its issue 849). What was closed before it was sent was not served, so
+        that one, and no other, is sent again."""
+        ended = self._open == 1 and self._stream is not None and self._readable(self._stream)
+        try:
+            response = await self._send_once(body)
+        except (self._httpx2.RemoteProtocolError, self._httpx2.ReadError, self._httpx2.WriteError):
+            if not ended:
+                raise
+            response = await self._send_once(body)
+        self._stream = response.extensions.get("network_stream")
+        return response
+
+    async def _send_once(self, body: bytes) -> "httpx2.Response":
+        request = self._client.build_request("POST", self._url, content=body, headers=self._headers)
+        return await self._client.send(request, stream=True)
+
+    @staticmethod
+    def _readable(stream: Any) -> bool:
+        # Nobody has asked for anything: it is the connection's end, or a ping at most.
+        return bool(stream.get_extra_info("is_readable"))
 
     async def warm(self) -> None:
         with contextlib.suppress(self._httpx2.HTTPError, TimeoutError):

@@ -153,7 +153,7 @@ class LlamaBackend:
             # Chunks while the prompt is computed, so that it can be given up then, too.
             "return_progress": True,
         }
-        size = prompt.size(len(prompt.encode(messages)), len(messages))
+        size = prompt.Size.of(len(prompt.encode(messages)), len(messages))
         return body, completion.Sent(size, self.card.output_tokens, self._model)
 
     async def _run(self, job: _Job, left_s: float) -> _Result:

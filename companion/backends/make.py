@@ -4,33 +4,17 @@ What the configuration says wins over the profile. Each kind's module, and with 
 imported when the first backend of that kind is made.
 """
 
-import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from companion.backends.base import Backend, Card
 from companion.backends.profile import ANY, PLAIN, Kind, Model, Profile, ProfileError, Quirks, load
 from companion.config import BackendConfig, ConfigError
+from companion.config.house import is_in_house, is_loopback_url
 from companion.meter import Prices
 from companion.meter.book import prices_of
-
-_LOOPBACK_NETS: Final = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
-_HOUSE_NETS: Final = (
-    *_LOOPBACK_NETS,
-    *map(
-        ipaddress.ip_network,
-        (
-            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
-            *("169.254.0.0/16", "fe80::/10"),
-        ),
-    ),
-)
-"""Loopback, private (RFC 1918, RFC 4193), link-local (RFC 3927, RFC 4291). Not 100.64.0.0/10: that
-is a provider's, or a network of machines that stand anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +26,8 @@ class Parts:
     url: str
     """"" for the SDK's own, and for a model in this process."""
     quirks: Quirks
-    profile: Profile | None
+    json_schema: bool
+    """Whether it can be held to a JSON Schema."""
 
 
 def complete(config: BackendConfig, folder: Path | None) -> BackendConfig:
@@ -61,22 +46,23 @@ def make(
     Raises ConfigError where the configuration and the profile together do not say enough."""
     parts = plan(config, folder=folder, today=today)
     if parts.kind == "llama":
-        from companion.backends.llama import LlamaBackend
-
         if config.path is None:
             raise ConfigError(f"backend {config.name}: path is missing: the GGUF file of its model")
+        from companion.backends.llama import LlamaBackend
+
         return LlamaBackend(parts.card, config.path, threads=config.threads, extra=config.extra)
     if parts.kind == "anthropic":
-        from companion.backends.anthropic import AnthropicBackend
-
         if not key:
             raise ConfigError(f"backend {config.name}: it wants a key; say key_env or key_file")
+        from companion.backends.anthropic import AnthropicBackend
+
         return AnthropicBackend(
             parts.card,
             key=key,
             url=parts.url or None,
             timeout_s=config.timeout_s,
-            extra=config.extra,
+            extra={**parts.quirks.extra, **config.extra},
+            stream=config.stream,
         )
     from companion.backends.openai import OpenAIBackend
 
@@ -99,7 +85,7 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
     if kind == "openai" and not url:
         raise ConfigError(f"backend {config.name}: url is missing")
     model = _model(config, profile)
-    local = _is_local(config, profile, kind, url)
+    local = is_in_house(replace(config, kind=kind), profile)
     output_tokens = config.output_tokens or model.output_tokens
     if 0 < model.output_limit_tokens < output_tokens:
         raise ConfigError(
@@ -118,32 +104,13 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
         quality=_first(config.quality, model.quality),
         typical_ms=_first(config.typical_ms, model.typical_ms),
         joules_per_token=model.joules_per_token,
-        here=kind == "llama" or (local and _names(url, _LOOPBACK_NETS)),
+        here=kind == "llama" or (local and is_loopback_url(url)),
         watts=config.watts,
         # What the provider does with prompts says nothing of another host.
         keeps_prompts=profile.keeps_prompts if profile and _is_theirs(config, profile) else None,
         region=profile.region if profile and _is_theirs(config, profile) else "",
     )
-    return Parts(card, kind, url, model.quirks, profile)
-
-
-def is_house_url(url: str) -> bool:
-    """Whether a URL names this machine or a private address. A name other than ``localhost`` does
-    not count: what it resolves to may change, and with it where a private request would go."""
-    return _names(url, _HOUSE_NETS)
-
-
-def _names(url: str, nets: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    try:
-        host = urlsplit(url).hostname or ""
-        # With a zone an address may name an interface: fe80::1%eth0.
-        address = ipaddress.ip_address(
-            "127.0.0.1" if host == "localhost" else host.partition("%")[0]
-        )
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in net for net in nets)
+    return Parts(card, kind, url, model.quirks, model.json_schema)
 
 
 def _profile(config: BackendConfig, folder: Path | None) -> Profile | None:
@@ -177,13 +144,6 @@ def _unknown(config: BackendConfig, id: str, quirks: Quirks) -> Model:
     if not id and config.kind == "openai":
         raise ConfigError(f"backend {config.name}: model is missing")
     return Model(id, "edge" if config.kind == "llama" else "commodity", quirks=quirks)
-
-
-def _is_local(config: BackendConfig, profile: Profile | None, kind: Kind, url: str) -> bool:
-    if config.house is not None or kind == "llama":
-        return config.house is not False
-    # A cloud's profile at a private address is most likely a proxy, and what it is told goes on.
-    return is_house_url(url) and (profile is None or profile.local)
 
 
 def _is_theirs(config: BackendConfig, profile: Profile) -> bool:

@@ -102,11 +102,12 @@ class OpenAIBackend:
 
     def _body(self, request: Request) -> tuple[bytes, Sent]:
         card = self.card
-        parts = prompt.assemble(request)
+        parts = prompt.assemble(request, self._quirks.call_extra)
         if card.context_tokens:
             budget_tokens = card.context_tokens - card.output_tokens
             if not fits(parts.size, budget_tokens):
-                parts = prompt.assemble(fit(request, budget_tokens))
+                request = fit(request, budget_tokens)
+                parts = prompt.assemble(request, self._quirks.call_extra)
         # The messages last: what stands before them is the same in each request.
         tools = (b',"tools":[', parts.tools, b"]") if parts.tools else ()
         body = b"".join((self._head, *tools, b',"messages":', parts.messages, b"}"))

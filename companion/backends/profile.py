@@ -7,7 +7,7 @@ is strict: a key that is not known, or of another type, is an error that names f
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from companion.config import ConfigError
 from companion.meter import Prices, Tier
 from companion.meter.book import Dated
 
@@ -37,6 +38,8 @@ class Quirks:
     """Fields of a request that it refuses."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that each request has."""
+    call_extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that each tool call of an earlier round has, as it is sent back."""
     cached_at: tuple[str, ...] = (
         "prompt_tokens_details.cached_tokens",
         "prompt_cache_hit_tokens",
@@ -44,8 +47,13 @@ class Quirks:
     """Where cached input tokens are told, the first that is there; a number in a path is a place
     in a list."""
     reasoning_at: tuple[str, ...] = ("completion_tokens_details.reasoning_tokens",)
+    cache_written_at: tuple[str, ...] = ("prompt_tokens_details.cache_write_tokens",)
+    """Where input tokens are told that the provider put into its cache at a price of their own."""
     reasoning_apart: bool = False
     """Reasoning tokens are not among ``completion_tokens`` and are added to them."""
+    rest_is_output: bool = False
+    """``completion_tokens`` leaves out what was thought, and nothing says how much that was: the
+    output is what ``total_tokens`` is more than ``prompt_tokens``."""
     stream_usage: Literal["option", "always", "never"] = "option"
     """How a stream comes to tell its usage: asked by ``stream_options``, unasked, or not."""
     usage_at: tuple[str, ...] = ("/usage",)
@@ -119,7 +127,7 @@ class Profile:
         return next((entry for entry in self.models if entry.id == ANY), None)
 
 
-class ProfileError(Exception):
+class ProfileError(ConfigError):
     """A profile cannot be used. The message names file and key, and what is allowed."""
 
 
@@ -142,6 +150,32 @@ def load(name: str, folder: Path | None = None) -> Profile:
             return _read(path)
     known = ", ".join(names(folder))
     raise ProfileError(f"there is no profile {name[:48]!r}; there are {known}")
+
+
+class Shelf(Mapping[str, Profile]):
+    """All profiles by name. One is read when it is looked up, and not twice; ``shelf[name]`` raises
+    ProfileError where its file is wrong."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._names = names(folder)
+        self._read: dict[str, Profile] = {}
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._read:
+            self._read[name] = load(name, self._folder)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
 
 def parse(text: str, name: str, origin: str) -> Profile:
@@ -197,7 +231,9 @@ def _model(said: "_Model", plain: Quirks) -> Model:
 
 def _first(error: ValidationError) -> str:
     """What is wrong, as ``model 2.tier: …``, counting from 1 as people do."""
-    wrong = error.errors(include_url=False)[0]
+    all_wrong = error.errors(include_url=False)
+    # A key that is misspelt is also missing; the spelling says more.
+    wrong = next((w for w in all_wrong if w["type"] == "extra_forbidden"), all_wrong[0])
     key = ""
     for part in wrong["loc"]:
         key += f" {part + 1}" if isinstance(part, int) else f".{part}" if key else str(part)
@@ -216,7 +252,7 @@ class _Strict(BaseModel):
 
 
 _Tokens: TypeAlias = Annotated[int, Field(ge=1, le=100_000_000)]
-_Usd: TypeAlias = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | int
+_Usd: TypeAlias = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 _Address: TypeAlias = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 
@@ -224,9 +260,12 @@ class _Quirks(_Strict):
     max_tokens: Literal["max_tokens", "max_completion_tokens"] | None = None
     forbidden: list[str] | None = None
     extra: dict[str, Any] | None = None
+    call_extra: dict[str, Any] | None = None
     cached_at: list[str] | None = None
     reasoning_at: list[str] | None = None
+    cache_written_at: list[str] | None = None
     reasoning_apart: bool | None = None
+    rest_is_output: bool | None = None
     stream_usage: Literal["option", "always", "never"] | None = None
     usage_at: list[str] | None = None
 
@@ -250,8 +289,8 @@ class _Price(_Strict):
     output_usd_per_mtok: _Usd
     cached_usd_per_mtok: _Usd | None = None
     cache_written_usd_per_mtok: _Usd | None = None
-    usd_per_request: _Usd = 0
-    usd_per_hour: _Usd = 0
+    request_usd: _Usd = 0
+    hour_usd: _Usd = 0
 
     def dated(self) -> Dated:
         prices = Prices.per_million(
@@ -259,8 +298,8 @@ class _Price(_Strict):
             self.output_usd_per_mtok,
             self.cached_usd_per_mtok,
             self.cache_written_usd_per_mtok,
-            request_usd=self.usd_per_request,
-            hour_usd=self.usd_per_hour,
+            request_usd=self.request_usd,
+            hour_usd=self.hour_usd,
         )
         return Dated(self.since, prices, self.source)
 

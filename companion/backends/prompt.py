@@ -52,6 +52,7 @@ _TOKENS_PER_MESSAGE: Final = 16
 _TOKENS_PER_PROMPT: Final = 512
 """What a server's template may add around each message and around the whole."""
 
+_NOTHING: Final[Mapping[str, Any]] = {}
 _DATA: Final = "\n<data>\n{}\n</data>"
 _TOOLS_KEPT: Final = 4096
 
@@ -89,9 +90,9 @@ class Prompt:
         return Size.of(len(self.tools) + len(self.messages), self.count)
 
 
-def assemble(request: Request) -> Prompt:
-    """The two parts of a body that depend on the request."""
-    conversation = messages(request)
+def assemble(request: Request, call_extra: Mapping[str, Any] = _NOTHING) -> Prompt:
+    """The two parts of a body that depend on the request. ``call_extra``: as in ``messages``."""
+    conversation = messages(request, call_extra)
     return Prompt(functions(request.tools), encode(conversation), len(conversation))
 
 
@@ -100,8 +101,9 @@ def measure(request: Request) -> Size:
     return assemble(request).size
 
 
-def messages(request: Request) -> list[dict[str, Any]]:
-    """The conversation in the roles of a chat completion."""
+def messages(request: Request, call_extra: Mapping[str, Any] = _NOTHING) -> list[dict[str, Any]]:
+    """The conversation in the roles of a chat completion. ``call_extra``: fields that each tool
+    call in it has besides ours (``profile.Quirks``)."""
     result: list[dict[str, Any]] = [{"role": "system", "content": system(request)}]
     newest, calls = newest_user(request.messages), 0
     for at, message in enumerate(request.messages):
@@ -111,7 +113,7 @@ def messages(request: Request) -> list[dict[str, Any]]:
         elif message[0] == "a":
             result.append({"role": "assistant", "content": message[1]})
         else:
-            result.extend(_ran(message, calls))
+            result.extend(_ran(message, calls, call_extra))
             calls += len(message[1])
     return result
 
@@ -198,7 +200,7 @@ def _strip(node: Any) -> Any:
     return plain
 
 
-def _ran(message: Message, before: int) -> list[dict[str, Any]]:
+def _ran(message: Message, before: int, call_extra: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Calls and receipts as an assistant's tool calls and their results. The ids are made up
     here; nine characters and digits, which is all that one provider accepts."""
     ran = message[1]
@@ -209,6 +211,7 @@ def _ran(message: Message, before: int) -> list[dict[str, Any]]:
             "id": id_,
             "type": "function",
             "function": {"name": tool, "arguments": _data(args)},
+            **call_extra,
         }
         for id_, (tool, args, _) in zip(ids, ran, strict=True)
     ]

@@ -1,13 +1,12 @@
 """What the tables of a configuration say of each other."""
 
-import ipaddress
 from collections.abc import Collection, Mapping
-from typing import Final, Protocol, get_args
-from urllib.parse import urlsplit
+from typing import Final, get_args
 
 from companion import wire
+from companion.config.house import Provider, is_in_house
 from companion.config.lines import KeyPath
-from companion.config.model import BackendConfig, Config, Policy
+from companion.config.model import Config, Policy
 from companion.config.table import Findings, near
 from companion.meter import Tier
 
@@ -16,12 +15,7 @@ COMMANDS: Final = "commands"
 _TIERS: Final[tuple[str, ...]] = get_args(Tier)
 
 
-class _Profile(Protocol):
-    @property
-    def local(self) -> bool: ...
-
-
-def check(config: Config, findings: Findings, profiles: Mapping[str, _Profile] | None) -> None:
+def check(config: Config, findings: Findings, profiles: Mapping[str, Provider] | None) -> None:
     """Find names that mean nothing, things that are there twice, and policies that cannot do
     what they say."""
     names = [COMMANDS, *(b.name for b in config.backends)]
@@ -36,22 +30,6 @@ def check(config: Config, findings: Findings, profiles: Mapping[str, _Profile] |
     _router(config, names, findings)
     _budgets(config, findings)
     _private(config, findings, profiles)
-
-
-def is_in_house(backend: BackendConfig, profile: _Profile | None) -> bool:
-    """Whether what this backend is told stays in the house, as far as the configuration tells."""
-    if backend.house is not None:
-        return backend.house
-    if backend.kind == "llama":
-        return True
-    if profile is not None and not profile.local:
-        return False
-    host = urlsplit(backend.url or "").hostname or ""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_private
-    except ValueError:
-        # What another name resolves to may change.
-        return host == "localhost" or (backend.url is None and profile is not None)
 
 
 def _router(config: Config, names: list[str], findings: Findings) -> None:
@@ -92,7 +70,7 @@ def _budgets(config: Config, findings: Findings) -> None:
         seen.add(key)
 
 
-def _private(config: Config, findings: Findings, profiles: Mapping[str, _Profile] | None) -> None:
+def _private(config: Config, findings: Findings, profiles: Mapping[str, Provider] | None) -> None:
     if any(is_in_house(b, (profiles or {}).get(b.profile or "")) for b in config.backends):
         return
     asked: list[tuple[KeyPath, Policy | None]] = [(("router", "policy"), config.router.policy)]

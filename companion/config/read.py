@@ -97,13 +97,12 @@ def interpret(
             findings.variables[lay_over(data, override)] = override.variable
         except ValueError as error:
             findings.errors.append(Finding(override.variable, 0, "", str(error)))
-    kinds = {} if profiles is None else {name: p.kind for name, p in profiles.items()}
     top = Table(data, (), base or Path(), findings)
     store = sections.store(top.table("store"))
     config = Config(
         broker=sections.broker(top.table("broker")),
         http=sections.http(top.table("http")),
-        backends=tuple(sections.backend(t, kinds) for t in top.tables("backend")),
+        backends=tuple(sections.backend(t, profiles or {}) for t in top.tables("backend")),
         router=sections.router(top.table("router")),
         groups=sections.groups(top.table("groups")),
         caps=tuple(sections.cap(t) for t in top.tables("budget")),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Final, Literal, Protocol, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 
 from companion import wire, zones
@@ -61,15 +61,21 @@ def http(table: Table) -> HttpConfig:
     return config
 
 
-def backend(table: Table, profile_kinds: Mapping[str, Kind]) -> BackendConfig:
-    """``[[backend]]``"""
+class _Profile(Protocol):
+    @property
+    def kind(self) -> Kind: ...
+
+
+def backend(table: Table, profiles: Mapping[str, _Profile]) -> BackendConfig:
+    """``[[backend]]``. Of the profiles only the one that it names is looked up."""
     profile = table.text("profile", None)
     name = table.text("name", profile or "")
     if not name:
         table.wrong("name", "it is missing; a name is needed, or a profile")
     elif not _NAME.fullmatch(name):
         table.wrong("name", _NAME_IS)
-    its_kind = profile_kinds.get(profile or "")
+    known = profiles.get(profile) if profile else None
+    its_kind = None if known is None else known.kind
     kind = cast(Kind, table.choice("kind", KINDS, its_kind or "openai"))
     if its_kind is not None and kind != its_kind:
         table.wrong("kind", f"the profile {profile} is {its_kind}; leave kind out")

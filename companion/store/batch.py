@@ -107,11 +107,10 @@ class Batches:
         """Write what is there. Returns when it is written or ``problem`` says why not."""
         if self._writing is not None:
             await asyncio.shield(self._writing)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self.rows or self._settling or self._reserving:
-            await self._write()
+        # Perhaps another has begun meanwhile; then that one has all of it.
+        self._start()
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -132,9 +131,6 @@ class Batches:
         loop = asyncio.get_running_loop()
         if self._writing is not None or self._closed:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         wait_s = self._began + GATHER_S - loop.time()
         if wait_s > 0:
             self._wake(wait_s)
@@ -142,11 +138,15 @@ class Batches:
             self._start()
 
     def _wake(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._closed:
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._start)
 
     def _start(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_and_look())
 
@@ -272,9 +272,11 @@ class Batches:
         self._away_until = loop.time() + min(self._retry_s, _REFUSE_MAX_S)
         self._retry_s = min(self._retry_s * 2, _RETRY_MAX_S)
         self.rows = rows + self.rows
+        # Those that came meanwhile are told too: nobody is to wait for the next try.
+        reserving, self._reserving = reserving + self._reserving, []
         self._settling = settling + self._settling
+        _fail(reserving, self._settling, problem)
         self._bound()
-        _fail(reserving, settling, problem)
 
     def _bound(self) -> None:
         for kept in (self.rows, self._settling):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,9 @@ from tests.companion.scripted_upstream import ScriptedUpstream
 from tests.companion.test_openai import KEY, request
 from tests.companion.tls_server import Seen, tls_server
 
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(), reason="it looks at its sockets in /proc"
+)
 H2, H1 = ("h2", "http/1.1"), ("http/1.1",)
 
 
@@ -44,6 +48,22 @@ async def made(url: str, *, local: bool = True) -> AsyncIterator[OpenAIBackend]:
 
 
 # -- HTTP/2
+
+
+def _connected_to(port: int) -> Iterator[socket.socket]:
+    """A duplicate of each of this process's sockets that is connected to a port."""
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if not str(fd.readlink()).startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(fd.name))) as sock:
+                if sock.family == socket.AF_INET and sock.getpeername()[1] == port:
+                    yield sock
+
+
+def _pending_from(port: int) -> bool:
+    """Whether bytes or an end have come that nobody has read."""
+    return any(select.select([sock], [], [], 0)[0] for sock in _connected_to(port))
 
 
 async def test_http_2_is_spoken_where_it_is_offered_on_one_connection(
@@ -104,6 +124,21 @@ async def test_a_hang_over_http_2_ends_at_the_deadline(h2: tuple[str, Seen]) -> 
         with pytest.raises(BackendError) as caught:
             await backend.answer(request(seconds=0.3))
         assert caught.value.code == "timeout" and time.monotonic() - began < 1
+
+
+@needs_proc
+@pytest.mark.parametrize("alpn", [H2, H1])
+async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alpn: tuple[str, ...]
+) -> None:
+    async with tls_server(tmp_path, alpn, idle_s=0.05) as (url, seen):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        port = int(url.split(":")[2].split("/")[0])
+        async with made(url) as backend:
+            for _ in range(3):
+                assert (await backend.answer(request())).say == "Hi."
+                await until("its end", lambda: _pending_from(port))
+    assert len(set(seen.connections)) == len(seen.versions) == 3
 
 
 async def test_the_key_is_in_no_log_of_the_http_2_stack(
@@ -194,24 +229,16 @@ async def test_a_query_stays_behind_the_path(upstream: ScriptedUpstream) -> None
 # -- time and size
 
 
-def _nodelay_to(port: int) -> list[int]:
-    """TCP_NODELAY of each of this process's sockets that is connected to a port."""
-    found = []
-    for fd in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(fd.name))) as sock:
-            if sock.family == socket.AF_INET and sock.getpeername()[1] == port:
-                found.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no /proc")
+@needs_proc
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_nagle_is_off(scheme: str, upstream: ScriptedUpstream, h2: tuple[str, Seen]) -> None:
     upstream.script([{"text": "ok"}])
     url = upstream.url if scheme == "http" else h2[0]
     async with made(url) as backend:
         await backend.answer(request())
-        assert _nodelay_to(int(url.split(":")[2].split("/")[0])) == [1]
+        port = int(url.split(":")[2].split("/")[0])
+        option = socket.IPPROTO_TCP, socket.TCP_NODELAY
+        assert [sock.getsockopt(*option) for sock in _connected_to(port)] == [1]
 
 
 async def test_who_takes_no_connection_is_given_up_early(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,11 @@ class Seen:
 
 
 @contextlib.asynccontextmanager
-async def tls_server(folder: Path, alpn: tuple[str, ...]) -> AsyncIterator[tuple[str, Seen]]:
-    """Yields the base URL and what it saw. Its CA is ``ca.pem`` in ``folder``."""
+async def tls_server(
+    folder: Path, alpn: tuple[str, ...], idle_s: float = 5
+) -> AsyncIterator[tuple[str, Seen]]:
+    """Yields the base URL and what it saw. Its CA is ``ca.pem`` in ``folder``. Connections that
+    are idle for ``idle_s`` are closed."""
     _certificates(folder)
     seen = Seen()
     with socket.socket() as sock:
@@ -65,6 +68,7 @@ async def tls_server(folder: Path, alpn: tuple[str, ...]) -> AsyncIterator[tuple
         config.alpn_protocols = list(alpn)
         config.loglevel = "ERROR"
         config.graceful_timeout = 0.1
+        config.keep_alive_timeout = idle_s
         stop = asyncio.Event()
         task = asyncio.create_task(serve(seen.app, config, shutdown_trigger=stop.wait))
         try:

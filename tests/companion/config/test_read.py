@@ -291,7 +291,7 @@ class Profile:
 PROFILES = {
     "deepseek": Profile("openai"),
     "claude": Profile("anthropic"),
-    "house": Profile("openai", True),
+    "house": Profile("openai", True, "http://127.0.0.1:8080/v1"),
 }
 
 
