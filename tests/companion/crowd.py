@@ -49,16 +49,19 @@ class Crowd:
     def _say(self, device: str, kind: str, payload: bytes, retain: bool = False) -> None:
         self.link.publish(f"gn/{device}/up/{kind}", payload, 1, retain)
 
-    async def ask(self, device: str, id_: str, text: str, ms: int = 20_000) -> dict[str, Any]:
-        """The answer or refusal; AssertionError when none came in time."""
+    async def ask(
+        self, device: str, id_: str, text: str, ms: int = 20_000, late_ms: int = 0
+    ) -> dict[str, Any]:
+        """The answer or refusal; AssertionError when none came within ``ms``, which the ask says
+        to the companion, and ``late_ms``, which it does not."""
         key = (device, id_)
         inbox = self._inboxes[key] = asyncio.Queue()
         body = {"id": id_, "tools": "tools1", "new": [["u", text]], "ms": ms}
         began = time.monotonic()
         self._say(device, "ask", json.dumps(body).encode())
         while True:
-            left_s = began + ms / 1000 - time.monotonic()
-            assert left_s > 0, f"{device} got no answer to {id_} within {ms} ms"
+            left_s = began + (ms + late_ms) / 1000 - time.monotonic()
+            assert left_s > 0, f"{device} got no answer to {id_} within {ms} + {late_ms} ms"
             try:
                 message = await asyncio.wait_for(inbox.get(), min(RETRY_S, left_s))
             except TimeoutError:

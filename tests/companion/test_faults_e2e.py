@@ -5,24 +5,16 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-from aiohttp import web
 
 from tests.companion.conftest import Broker, until
 from tests.companion.crowd import Crowd, crowd
-from tests.companion.scripted_upstream import USAGE, completion
+from tests.companion.provider import ANSWER_NANO, ANSWERING, FAULTS, provider
 from tests.companion.serving import Serving
 
 ASK_MS = 3000
-ROUNDS = 3
+ROUNDS = 2
 AT_ONCE = 4
-SLOW_S = 1.0
-"""Ten times what the configuration calls typical."""
-LIES = {"prompt_tokens": 10**12, "completion_tokens": 10**12, "total_tokens": 2 * 10**12}
-ANSWER_NANO = (USAGE["prompt_tokens"] * 1_000_000 + USAGE["completion_tokens"] * 2_000_000) // 1000
 
 BACKEND = """
 [[backend]]
@@ -46,57 +38,6 @@ per = "day"
 usd = {usd}
 """
 
-FAULTS = ("hang", "slow", "error", "limited", "lying", "garbled", "unknown", "cut")
-ANSWERING = ("slow", "lying")
-"""Faults that an answer comes with in the end."""
-
-
-class Provider:
-    """An upstream whose path says how it behaves. A fake: no model is behind it."""
-
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-        self.url = ""
-
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        fault = request.match_info["fault"]
-        self.asked[fault] += 1
-        await request.read()
-        if fault == "hang":
-            await asyncio.sleep(60)
-        if fault == "slow":
-            await asyncio.sleep(SLOW_S)
-        if fault == "error":
-            return web.json_response({"error": {"message": "as it happens"}}, status=500)
-        if fault == "limited":
-            return web.json_response({}, status=429, headers={"Retry-After": "30"})
-        if fault == "garbled":
-            return web.Response(body=b'{"choices": [{"mess', content_type="application/json")
-        if fault == "unknown":
-            return web.json_response(completion(calls=[("launch_rocket", {"now": True})]))
-        if fault == "cut":
-            return web.Response(
-                body=b'data: {"choices":[{"index":0,"delta":{"content":"Half an ans"}}]}\n\n',
-                content_type="text/event-stream",
-            )
-        usage = LIES if fault == "lying" else USAGE
-        return web.json_response(completion(f"answer {self.asked[fault]} of {fault}", usage=usage))
-
-
-@contextlib.asynccontextmanager
-async def provider() -> AsyncIterator[Provider]:
-    made = Provider()
-    app = web.Application()
-    app.router.add_post("/{fault}/chat/completions", made.serve)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield made
-    finally:
-        await runner.cleanup()
-
 
 async def stopped(companion: Serving) -> None:
     await asyncio.to_thread(companion.stop)
@@ -109,8 +50,8 @@ def books(folder: Path) -> sqlite3.Connection:
 async def one_ask(boards: Crowd, fault: str, id_: str) -> None:
     """By a board that has this backend alone, and by one that has a good one behind it."""
     behind, alone = await asyncio.gather(
-        boards.ask(fault, id_, "what is love", ms=ASK_MS),
-        boards.ask(f"{fault}-alone", id_, "what is love", ms=ASK_MS),
+        boards.ask(fault, id_, "what is love", ms=ASK_MS, late_ms=5000),
+        boards.ask(f"{fault}-alone", id_, "what is love", ms=ASK_MS, late_ms=5000),
     )
     if fault in ANSWERING:
         assert behind["by"] in ("commodity/good", f"commodity/{fault}")
