@@ -2,7 +2,8 @@
 
 The companion takes asks over MQTT as simulated devices send them, with the tools of a real
 board, and asks its upstream over HTTP. What it sent there is what LiteLLM's proxy and a bare
-pass-through are then given over HTTP to send on. `*_p50_ms` and `*_p99_ms` are those of one
+pass-through are then given over HTTP to send on. `companion_metered` is the same with a price on
+each answer and two budgets to count it on. `*_p50_ms` and `*_p99_ms` are those of one
 device or client alone, all else of 50 at once.
 """
 
@@ -67,6 +68,25 @@ url = "{url}"
 model = "bench-model"
 tier = "commodity"
 """
+_METERED = (
+    _CONFIG
+    + """\
+house = false
+input_usd_per_mtok = 0.28
+output_usd_per_mtok = 0.42
+cached_usd_per_mtok = 0.028
+
+[[budget]]
+scope = "house"
+per = "month"
+usd = 100000
+
+[[budget]]
+scope = "device"
+per = "day"
+usd = 10000
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -214,13 +234,14 @@ def run(seconds: float = SECONDS) -> Figures:
         venv = None
     measured: dict[str, Measured] = {}
     with (
-        tempfile.TemporaryDirectory(prefix="gn-bench-") as name,
+        tempfile.TemporaryDirectory(prefix="gn-bench-") as temporary,
         _printing_port("tools.bench.upstream") as (_, upstream),
     ):
-        folder = Path(name)
+        folder = Path(temporary)
         url = f"http://127.0.0.1:{upstream}/v1"
-        config = _CONFIG.format(url=url)
-        measured["companion"] = _companion(upstream, folder, config, "companion", seconds)
+        for name, config in (("companion", _CONFIG), ("companion_metered", _METERED)):
+            settings = config.format(url=url)
+            measured[name] = _companion(upstream, folder, settings, name, seconds)
         prompts = _prompts(_get(upstream, "/last"))
         with _printing_port("tools.bench.passthrough", url) as (process, port):
             measured["passthrough"] = _over_http("passthrough", process, port, prompts, seconds)
