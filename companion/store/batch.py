@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_S: Final = 0.3
 """How long rows wait for company."""
-GATHER_S: Final = 0.003
+GATHER_S: Final = 0.005
 """Batches of the ledger begin no closer together. One that comes alone does not wait."""
 KEPT_MAX: Final = 10_000
 """Rows, and settlements, kept in memory while the database is away; then the oldest go."""

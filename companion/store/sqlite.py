@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from companion.store import sql
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S: Final = 2.0
 _SHRINK_PAGES: Final = 500
+_SCHEMA: Final = Path(__file__).parent / "migrations" / "sqlite.sql"
 
 
 class SqliteDriver:
@@ -127,10 +129,24 @@ def _bring_up(db: sqlite3.Connection) -> None:
     if version == sql.VERSION:
         return
     if version > sql.VERSION:
-        raise sqlite3.DatabaseError(sql.newer(version))
+        raise StoreError(sql.newer(version))
+    if _make(db):
+        return
     from companion.store.migrate import upgrade_sqlite
 
     upgrade_sqlite(db)
+
+
+def _make(db: sqlite3.Connection) -> bool:
+    """Make everything where there is nothing yet."""
+    statements = _SCHEMA.read_text().split(";\n")
+    db.execute("BEGIN IMMEDIATE")
+    empty = db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+    if empty:
+        for statement in statements:
+            db.execute(statement)
+    db.execute("COMMIT")
+    return empty
 
 
 def _numbered(text: str) -> str:
