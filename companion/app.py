@@ -9,18 +9,23 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import date
 from typing import Any, Final
 
 from companion import wire
-from companion.backends.base import Backend, Card
-from companion.config import BackendConfig, Config, ConfigError, read_key
+from companion.backends.base import Backend, BackendError, WarmBackend
+from companion.backends.roster import Roster
+from companion.config import Config, ConfigError
+from companion.config.keys import secrets as known_secrets
 from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link, PahoLink
 from companion.meter.budget import Budgets
+from companion.meter.energy import Energy
 from companion.ops.logs import log_answer
 from companion.ops.metrics import Metrics
+from companion.ops.traces import make_tracer
 from companion.router import Router, minutes_in
 from companion.store import Row, Store
 from companion.turn import Turns
@@ -52,21 +57,28 @@ class Companion:
         self.config = config
         self.credentials = credentials
         self.broker = BrokerUrl.parse(config.broker.url)
+        if self.broker.password:
+            known_secrets.add(self.broker.password)
         self.token = config.token or secrets.token_urlsafe(32)
         self.link: Link = link or _link(config)
         self.fleet = Fleet()
         self.contexts = Contexts()
         self.store = None if config.store is None else Store(config.store)
+        self._roster = Roster(config.profiles)
+        self.energy = Energy(config.energy)
+        self.tracer = make_tracer(config.otlp_url)
         self.router = Router(
-            backends if backends is not None else make_backends(config),
+            self._roster.of(config, date.today()) if backends is None else backends,
             config.router,
             groups=config.groups,
             purse=None if self.store is None else self.store.ledger,
             slots=Budgets(config.caps, config.groups, config.timezone).slots,
             health=None if self.store is None else self.store.health,
+            energy=self.energy,
             minutes=minutes_in(config.timezone),
         )
         self.metrics = Metrics()
+        self._measure()
         self.tokens = TokenBook(self.token, None if self.store is None else self.store.tokens)
         self.config_problem: Callable[[], str] = str
         """Why the configuration cannot be read again, "" while nothing is wrong."""
@@ -87,6 +99,7 @@ class Companion:
         self.url = ""
         """Where HTTP is served, once started."""
         self._tasks: list[asyncio.Task[Any]] = []
+        self._brief: set[asyncio.Task[None]] = set()
         self._server: Any = None
         self._subscribe()
 
@@ -106,6 +119,8 @@ class Companion:
         await self.router.open()
         if http:
             await self._serve_http()
+        self._begin(self.energy.start())
+        self._begin(_warm(self.router.backends))
         self._tasks.append(asyncio.create_task(self.link.run()))
 
     async def stop(self) -> None:
@@ -115,26 +130,58 @@ class Companion:
         await self.link.close()
         if self._server is not None:
             self._server.should_exit = True
-        for task in self._tasks:
+        for task in self._brief:
+            task.cancel()
+        for task in (*self._tasks, *self._brief):
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await asyncio.wait_for(task, STOP_S)
         self._tasks.clear()
         await self.router.aclose()
         await self.tokens.settle()
+        await asyncio.to_thread(self.tracer.close)
         if self.store is not None:
             await self.store.aclose()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Something that ends by itself, and that nothing waits for."""
+        task = asyncio.create_task(work)
+        self._brief.add(task)
+        task.add_done_callback(self._brief.discard)
 
     def problems(self) -> list[str]:
         """What is wrong besides the broker, for an operator to act on."""
         store = "" if self.store is None else self.store.problem
-        return [problem for problem in (store, self.config_problem()) if problem]
+        found = (store, self.config_problem(), *self.router.problems)
+        return [problem for problem in found if problem]
 
     def apply(self, old: Config, new: Config) -> list[str]:
         """Go on with another configuration. Returns what of it was not taken over."""
-        left = ["[[backend]] and [router]"] if _answers(old) != _answers(new) else []
+        # In any case, since what a key's file holds may have changed.
+        backends = self._roster.of(new, date.today())
+        self.router.replace(
+            backends,
+            new.router,
+            groups=new.groups,
+            slots=Budgets(new.caps, new.groups, new.timezone).slots,
+            minutes=minutes_in(new.timezone),
+        )
         self.config = new
         self.turns.concurrent_max = new.limits.concurrent_asks
-        return left
+        self._begin(_warm(backends))
+        return []
+
+    def _measure(self) -> None:
+        """What is read when somebody scrapes the metrics."""
+        gauge, store = self.metrics.gauge, self.store
+        gauge("open_asks", "Asks that wait for a model.", lambda: self.turns.running)
+        gauge(
+            "devices_online", "Devices that are there.", lambda: sum(d.online for d in self.fleet)
+        )
+        gauge("broker_connected", "1 while the broker is.", lambda: self.link.connected.is_set())
+        if store is not None:
+            gauge("store_ok", "1 while the database can be written.", lambda: not store.problem)
+            gauge("store_rows_waiting", "Answers not written yet.", lambda: store.waiting)
+            gauge("store_rows_dropped", "Answers that never will be.", lambda: store.dropped)
 
     def _record(self, row: Row) -> None:
         self.metrics.record(row)
@@ -251,49 +298,20 @@ class Companion:
         # The socket listens already, so a request that comes first only waits a moment.
 
 
-def make_backends(config: Config) -> list[Backend]:
-    """The configured backends in the router's order. Raises ConfigError for a missing key."""
-    configs = {b.name: b for b in config.backends}
-    order = config.router.order or ("commands", *configs)
-    return [_openai(configs[name]) if name in configs else _commands() for name in order]
-
-
-def _answers(config: Config) -> tuple[object, ...]:
-    """What decides who is asked."""
-    return config.backends, config.router, config.groups, config.caps, config.timezone
-
-
-def _commands() -> Backend:
-    from companion.backends.commands import CommandsBackend
-
-    return CommandsBackend()
-
-
-def _openai(config: BackendConfig) -> Backend:
-    key = read_key(config)
-    from companion.backends.openai import OpenAIBackend
-
-    card = Card(
-        config.name,
-        tier=config.tier or "commodity",
-        model=config.model or "",
-        prices=config.prices,
-    )
-    return OpenAIBackend(
-        card,
-        config.url or "",
-        key=key,
-        timeout_s=config.timeout_s,
-        extra=config.extra,
-    )
-
-
 def _link(config: Config) -> PahoLink:
     broker = config.broker
     try:
         return PahoLink(broker.url, ca=broker.ca, client_id=broker.client_id)
     except OSError as error:
         raise ConfigError(f"broker.ca: {broker.ca} cannot be used: {error}") from None
+
+
+async def _warm(backends: Sequence[Backend]) -> None:
+    """Open connections and models before the first person waits for them."""
+    for backend in backends:
+        if isinstance(backend, WarmBackend):
+            with contextlib.suppress(BackendError):
+                await backend.warm()
 
 
 def _device(topic: str) -> str | None:

@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +26,12 @@ Format: TypeAlias = Literal["png", "svg"]
 DRAWN_IN_S: Final = 60.0
 """The first time on a machine matplotlib reads all of its fonts."""
 
+# What Python and matplotlib look at. The keys of backends are in the companion's, and are nothing
+# to a picture.
+_ENVIRONMENT: Final = frozenset(
+    {"HOME", "LANG", "LD_LIBRARY_PATH", "MPLCONFIGDIR", "PATH", "PYTHONPATH", "SYSTEMROOT"}
+    | {"TEMP", "TMP", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"}
+)
 # Okabe and Ito's colours, which people with any colour vision tell apart (Color Universal Design,
 # 2008); nobody's answers are grey.
 _COLOURS: Final = {
@@ -73,6 +80,7 @@ async def render(chart: Chart, format_: Format) -> bytes:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
         )  # fmt: skip
         try:
             picture, complaint = await asyncio.wait_for(

@@ -23,6 +23,7 @@ from companion.context import Contexts
 from companion.fleet import Device, Fleet
 from companion.link import LinkFull
 from companion.router import (
+    FREE,
     Accept,
     Answered,
     Bill,
@@ -80,8 +81,9 @@ class _Open:
     began: float
     signal: Signal
     watch: Watch | None
-    tab: Tab
     request: Request | None = None
+    tab: Tab | None = None
+    """What it has cost, once a model is to be asked."""
     task: asyncio.Task[None] | None = None
     ended: bool = False
     """It has its answer, which is being counted: too late for a cancel."""
@@ -150,7 +152,7 @@ class Turns:
             return
         if key in self._open:
             return
-        entry = _Open(device, ask, turn, size, began, _NO_TEXT, watch, Tab(ask.id))
+        entry = _Open(device, ask, turn, size, began, _NO_TEXT, watch)
         if ask.want == "text":
             self._begin_text(device, ask, entry)
             return
@@ -170,13 +172,13 @@ class Turns:
         entry = self._open.get((device, ask_id))
         if entry is None or entry.ended:
             return
-        bill = entry.tab.bill()
+        bill = FREE if entry.tab is None else entry.tab.bill()
         if entry.task is not None:
             entry.task.cancel()
         del self._open[(device, ask_id)]
         self._remember(entry)
         payload = wire.encode_err(ask_id, "canceled", "the device gave this ask up")
-        row = self._row(entry, bill, outcome="canceled", err="canceled")
+        row = self._unanswered(entry, bill, "canceled", "canceled")
         # From here on for its doubles, whatever the counting takes.
         self._answers.put((device, ask_id), payload)
         if bill.claimed:
@@ -301,19 +303,22 @@ class Turns:
             self._send(device, entry.turn, wire.encode_busy(ask.id, busy_ms), entry.watch)
         else:
             self._open[(device, ask.id)] = entry
-            coroutine = self._run(entry, outcome, request, accept)
+            tab = entry.tab = Tab(ask.id)
+            coroutine = self._run(entry, tab, outcome, request, accept)
             entry.task = asyncio.get_running_loop().create_task(coroutine)
 
-    async def _run(self, entry: _Open, rest: Rest, request: Request, accept: Accept) -> None:
+    async def _run(
+        self, entry: _Open, tab: Tab, rest: Rest, request: Request, accept: Accept
+    ) -> None:
         key = (entry.device, entry.ask.id)
         try:
-            outcome = await self.router.run(rest, entry.signal, request, accept, entry.tab)
+            outcome = await self.router.run(rest, entry.signal, request, accept, tab)
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("answering %s failed", key)
             text = "Nobody could answer: a fault of the companion; see its log."
-            outcome = NoAnswer(text, bill=entry.tab.bill())
+            outcome = NoAnswer(text, bill=tab.bill())
         if self._open.get(key) is not entry:
             return
         # A double that comes while this is counted must not begin anew, so it stays open.
@@ -338,7 +343,7 @@ class Turns:
             self._send(entry.device, entry.turn, outcome.payload, entry.watch)
         else:
             self._remember(entry)
-            row = self._row(entry, outcome.bill, outcome="no_answer", err=outcome.msg)
+            row = self._unanswered(entry, outcome.bill, "no_answer", outcome.msg)
             self._finish(entry, _payload(entry, outcome), row)
 
     async def _settle(self, entry: _Open, bill: Bill, payload: bytes) -> None:
@@ -378,9 +383,16 @@ class Turns:
     def _answer_row(self, entry: _Open, answered: Answered) -> Row:
         card, answer, bill = answered.backend.card, answered.answer, answered.bill
         usage = answer.usage
-        row = self._row(
+        if card.needs_context:
+            would_in, would_out = usage.input, usage.output
+        else:
+            # Calls written by a model are about as long as they are in the answer.
+            would_in, would_out = self._would(entry, len(answered.payload))
+        return self._row(
             entry,
             bill,
+            would_in,
+            would_out,
             backend=card.name,
             tier=card.tier,
             model=answer.model,
@@ -394,13 +406,27 @@ class Turns:
             price_version="" if card.prices is None else card.prices.version,
             first_ms=-1 if answer.first_ms is None else answer.first_ms,
         )
-        if card.needs_context:
-            return row._replace(would_in=usage.input, would_out=usage.output)
-        # Calls written by a model are about as long as they are in the answer.
-        return row._replace(would_out=len(answered.payload) // prompt.BYTES_PER_TOKEN)
 
-    def _row(self, entry: _Open, bill: Bill, **more: Any) -> Row:
-        queue_s = bill.asked_at - entry.began if bill.asked_at else 0.0
+    def _unanswered(self, entry: _Open, bill: Bill, outcome: str, err: str) -> Row:
+        would_in, _ = self._would(entry, 0)
+        estimated = int(bill.estimated)
+        return self._row(
+            entry,
+            bill,
+            would_in,
+            EXPECTED_OUTPUT_TOKENS,
+            outcome=outcome,
+            err=err,
+            estimated=estimated,
+        )
+
+    def _would(self, entry: _Open, answer_bytes: int) -> tuple[int, int]:
+        """Tokens that a model would have been sent, and would have answered."""
+        whole = 0 if entry.request is None else self._sizes.tokens(entry.request)
+        return whole, answer_bytes // prompt.BYTES_PER_TOKEN
+
+    def _row(self, entry: _Open, bill: Bill, would_in: int, would_out: int, **more: Any) -> Row:
+        now = time.monotonic()
         return Row(
             time=self.clock(),
             device=entry.device,
@@ -409,13 +435,13 @@ class Turns:
             speaker=entry.ask.speaker,
             policy=entry.signal.policy,
             nano_usd=bill.nano,
-            queue_ms=round(queue_s * 1000),
-            ms=round((time.monotonic() - entry.began) * 1000),
+            queue_ms=round((bill.asked_at - entry.began) * 1000) if bill.asked_at else 0,
+            ms=round((now - entry.began) * 1000),
             energy_mj=bill.energy_mj,
             energy_how=bill.energy_how,
-            would_in=0 if entry.request is None else self._sizes.tokens(entry.request),
-            would_out=EXPECTED_OUTPUT_TOKENS,
-            **({"estimated": int(bill.estimated)} | more),
+            would_in=would_in,
+            would_out=would_out,
+            **more,
         )
 
     def _send(self, device: str, turn: str, payload: bytes, watch: Watch | None) -> None:

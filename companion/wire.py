@@ -142,7 +142,7 @@ under."""
 def policy_of(turn_id: str) -> str | None:
     """The policy that a turn asks under, None where its id says none: ``c_Ab3-1f`` →
     ``cheapest``."""
-    return POLICIES.get(turn_id[0]) if len(turn_id) > 2 and turn_id[1] == "_" else None
+    return POLICIES.get(turn_id[0]) if turn_id[1:2] == "_" and len(turn_id) > 2 else None
 
 
 def turn_of(ask_id: str) -> str:

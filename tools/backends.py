@@ -114,10 +114,15 @@ def _rows(found: profile.Profile, today: date) -> list[dict[str, Any]]:
                 "data": found.policy,
                 "checked": found.checked,
                 "unconfirmed": [*found.unconfirmed, *model.unconfirmed],
-                "sources": [*dict.fromkeys((*found.sources.values(), model.source)).keys() - {""}],
+                "sources": _sources(found, model),
             }
         )
     return rows
+
+
+def _sources(found: profile.Profile, model: profile.Model) -> list[str]:
+    prices = (dated.source for dated in model.dated)
+    return [url for url in dict.fromkeys((*found.sources.values(), model.source, *prices)) if url]
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tools import report
-from tools.options import HomeOption
+from tools import config as configuration
+from tools import report, tokens
+from tools.options import ConfigOption, HomeOption, JsonOption
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -27,7 +28,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BrokerOption = Annotated[
     str,
     typer.Option("--broker", metavar="URL", envvar="GANGLION_BROKER", show_envvar=True,
@@ -39,18 +39,18 @@ CaOption = Annotated[
 ]
 
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", envvar="GANGLION_CONFIG", show_envvar=True,
-                 help="Backends and limits. Default: ganglion.toml in the state folder."),
-]  # fmt: skip
-
-
 backends_app = typer.Typer(
     help="Who can answer: providers, models, prices; and whether one of them works.",
     no_args_is_help=True,
 )
 app.add_typer(backends_app, name="backends")
+
+
+PolicyOption = Annotated[
+    str,
+    typer.Option("--policy", metavar="POLICY",
+                 help="For this request: auto, cheapest, fastest, private or best."),
+]  # fmt: skip
 
 
 @app.callback()
@@ -211,6 +211,7 @@ def say(
     speaker: Annotated[
         str, typer.Option("--from", metavar="NAME", help="Whose conversation this joins.")
     ] = "",
+    policy: PolicyOption = "",
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -222,13 +223,31 @@ def say(
     check_text(sentence)
     if len(speaker.encode()) > 32:
         raise Usage("--from takes 32 bytes at most")
-    turn = _client(home).say(device, sentence, speaker)
+    turn = _client(home).say(device, sentence, speaker, _policy(policy))
     if as_json:
         _print_json(turn)
     else:
         print("\n".join(turn_lines(turn, Paint())))
     if not turn.get("answered"):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def explain(
+    device: Annotated[str, typer.Argument(metavar="DEVICE")],
+    text: Annotated[list[str], typer.Argument(metavar="TEXT")],
+    policy: PolicyOption = "",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Show who would be asked for TEXT, in which order, and why. Nothing is asked or done."""
+    from tools.render import Paint, plan_lines
+
+    plan = _client(home).explain(device, " ".join(text), _policy(policy))
+    if as_json:
+        _print_json(plan)
+    else:
+        print("\n".join(plan_lines(plan, Paint())))
 
 
 @app.command()
@@ -286,86 +305,8 @@ app.add_typer(report.app, name="report")
 app.command()(report.budget)
 
 
-config_app = typer.Typer(help="What ganglion.toml says.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
-
-
-@config_app.command("check")
-def config_check(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None,
-    config: ConfigOption = None,
-    home: HomeOption = None,
-) -> None:
-    """Whether FILE can be used, and what would run: who answers, with which key, on what budget.
-
-    Every error is told at once, with its line; exit status 1. Default: the file that serve reads.
-    """
-    from tools import config as configs
-    from tools.state import Home
-
-    print("\n".join(configs.check(Home(home), file or config)))
-
-
-@config_app.command("show")
-def config_show(
-    as_json: JsonOption = False, config: ConfigOption = None, home: HomeOption = None
-) -> None:
-    """Every setting in force as TOML: file, defaults and GANGLION_… variables. No secrets."""
-    from tools import config as configs
-    from tools.state import Home
-
-    settings = configs.show(Home(home), config)
-    if as_json:
-        _print_json(settings)
-    else:
-        print("\n".join(configs.toml_lines(settings)))
-
-
-token_app = typer.Typer(help="Who else may talk to the companion.", no_args_is_help=True)
-app.add_typer(token_app, name="token")
-
-
-@token_app.command("add")
-def token_add(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    scope: Annotated[
-        str,
-        typer.Option("--scope", metavar="SCOPE",
-                     help="read: look; act: also say and do; admin: everything."),
-    ] = "read",
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:  # fmt: skip
-    """Make a token for HTTP requests. It is shown once: only its hash is kept."""
-    from tools.tokens import SCOPES, added_lines
-
-    if scope not in SCOPES:
-        raise Usage(f"--scope is one of {', '.join(SCOPES)}, not {scope!r}")
-    made = _client(home).add_token(name, scope)
-    if as_json:
-        _print_json(made)
-    else:
-        print("\n".join(added_lines(made)))
-
-
-@token_app.command("list")
-def token_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """All tokens, what each is good for and when it was last used."""
-    from tools.tokens import list_lines
-
-    rows = _client(home).tokens()
-    if as_json:
-        _print_json(rows)
-    else:
-        print("\n".join(list_lines(rows)))
-
-
-@token_app.command("remove")
-def token_remove(
-    name: Annotated[str, typer.Argument(metavar="NAME")], home: HomeOption = None
-) -> None:
-    """Shut the token NAME out: here at once, at other companions within two seconds."""
-    _client(home).remove_token(name)
+app.add_typer(configuration.app, name="config")
+app.add_typer(tokens.app, name="token")
 
 
 @backends_app.command("list")
@@ -408,6 +349,12 @@ def backends_check(
         raise typer.Exit(FAILED)
 
 
+def _policy(name: str) -> str:
+    if name not in ("", "auto", "cheapest", "fastest", "private", "best"):
+        raise Usage("--policy takes auto, cheapest, fastest, private or best")
+    return name
+
+
 def _client(home: Path | None) -> Any:
     from tools.client import Client
     from tools.state import Home
@@ -439,9 +386,9 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _print_json(value: object) -> None:
-    import json
+    from tools.render import json_line
 
-    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")), flush=True)
+    print(json_line(value), flush=True)
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:

@@ -6,10 +6,14 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from tools.options import ConfigOption, HomeOption, JsonOption
 from tools.problem import Problem, shown
 from tools.state import Home
 
@@ -18,6 +22,33 @@ if TYPE_CHECKING:
     from companion.meter.purse import Cap
 
 _SECRET = re.compile(r"(?i)key|token|secret|password|authorization")
+
+
+app = typer.Typer(help="What ganglion.toml says.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("check")
+def check_command(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None,
+    config: ConfigOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Whether FILE can be used, and what would run: who answers, with which key, on what budget.
+
+    Every error is told at once, with its line; exit status 1. Default: the file that serve reads.
+    """
+    print("\n".join(check(Home(home), file or config)))
+
+
+@app.command("show")
+def show_command(
+    as_json: JsonOption = False, config: ConfigOption = None, home: HomeOption = None
+) -> None:
+    """Every setting in force as TOML: file, defaults and GANGLION_… variables. No secrets."""
+    from tools.render import json_line
+
+    settings = show(Home(home), config)
+    print(json_line(settings) if as_json else "\n".join(toml_lines(settings)))
 
 
 def file_of(home: Home, option: Path | None) -> Path:
@@ -41,7 +72,7 @@ def read_config(path: Path, home: Home, *, keys: bool = False) -> Reading:
 
         for backend in reading.config.backends:
             read_key(complete(backend, folder_of(home)))
-    return reading
+    return replace(reading, config=replace(reading.config, profiles=folder_of(home)))
 
 
 def folder_of(home: Home) -> Path:

@@ -85,6 +85,8 @@ def chart(
     kind = out.suffix.lower()
     if kind not in (".svg", ".png"):
         raise Usage(f"--out {out}: the name says what it becomes; end it in .svg or .png")
+    if not out.parent.is_dir():
+        raise Problem(f"{shown(out)} cannot be written: there is no folder {shown(out.parent)}")
     picture = _client(home).content(f"/reports/chart{kind}", since=since, until=until)
     try:
         out.write_bytes(picture)
@@ -182,21 +184,20 @@ def what_if_lines(result: Mapping[str, Any]) -> list[str]:
 
 def budget_lines(budgets: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line a limit."""
-    from datetime import datetime
-
     if not budgets:
         return ["There are no budgets. They are [[budget]] in ganglion.toml: docs/spending.md."]
     cells = []
     for entry in budgets:
         who = " ".join(_name(entry[key]) for key in ("scope", "name") if entry[key])
-        ends = datetime.fromtimestamp(entry["ends"]).strftime("%Y-%m-%d %H:%M")
+        # As the clocks of the house show it then.
+        until = str(entry["until"])[:16].replace("T", " ")
         for unit in ("usd", "tokens"):
             limit = entry[unit]
             if limit is None:
                 continue
             amounts = [limit[name] for name in ("cap", "spent", "reserved", "left")]
             told = _usd(amounts) if unit == "usd" else [f"{amount:,}" for amount in amounts]
-            cells.append([who, entry["window"], unit.replace("usd", "USD"), *told, ends])
+            cells.append([who, entry["window"], unit.replace("usd", "USD"), *told, until])
     head = ["who", "per", "in", "cap", "spent", "reserved", "left", "until"]
     return _table(head, cells, left=3)
 

@@ -8,7 +8,6 @@ Shapes: https://platform.claude.com/docs/en/api/messages, .../build-with-claude/
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 from companion.backends import completion
@@ -136,14 +135,7 @@ def read(message: Mapping[str, Any], specs: Sequence[ToolSpec], sent: completion
     tools (160 to 530 tokens by its page on the pricing of tools): it counts a token a byte, of
     which our own instructions have a thousand.
     """
-    answer = completion.read(completion_of(message), specs, sent)
-    usage = answer.usage
-    written = _count(_at(message, "usage", "cache_creation_input_tokens"))
-    if not written:
-        return answer
-    held = min(written, usage.input - usage.cached)
-    usage = replace(usage, cache_written=held, suspect=usage.suspect or written > held)
-    return replace(answer, usage=usage)
+    return completion.read(completion_of(message), specs, sent)
 
 
 def completion_of(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +179,7 @@ def _usage(raw: Any) -> dict[str, Any] | None:
     return {
         "prompt_tokens": fresh + read + written,
         "completion_tokens": _count(raw.get("output_tokens")),
-        "prompt_tokens_details": {"cached_tokens": read},
+        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
         "completion_tokens_details": {"reasoning_tokens": thought},
     }
 

@@ -31,6 +31,7 @@ __all__ = [
     "Tier",
     "ToolSpec",
     "Usage",
+    "WarmBackend",
     "newest_text",
 ]
 
@@ -214,6 +215,16 @@ class FastBackend(Protocol):
 
     def answer_now(self, request: Request) -> Answer:
         """As ``Backend.answer``, at once. Raises Declined or BackendError."""
+        ...
+
+
+@runtime_checkable
+class WarmBackend(Protocol):
+    """The further method of a backend that can get ready before it is asked."""
+
+    async def warm(self) -> None:
+        """Open a connection, load a model. Raises BackendError, which says what a request would
+        meet."""
         ...
 
 

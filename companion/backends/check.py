@@ -74,7 +74,7 @@ async def check(
             async for found, nano in _tools(backend, config, parts):
                 spent += nano
                 yield found
-        if parts.kind == "openai":
+        if parts.kind != "llama":
             async for found, nano in _stream(config, key, parts, folder, today):
                 spent += nano
                 yield found

@@ -38,7 +38,7 @@ def fit(request: Request, budget_tokens: int) -> Request:
             break
     tools = fit_tools(shorter, budget_tokens)
     if _fixed_bytes(shorter) > budget_bytes or (request.tools and not tools):
-        raise BackendError("bad_request", f"the request is longer than {budget_tokens} tokens")
+        raise BackendError("bad_request", f"it reads {budget_tokens} tokens, which is too few")
     return replace(shorter, tools=tools)
 
 

@@ -108,24 +108,28 @@ class _Plain:
         self._aiohttp = aiohttp
         self._url = url
         self._headers = dict(headers)
-        self._kept: aiohttp.ClientSession | None = None
+        self._once = False
+        """Each connection serves one request."""
+        self._kept: dict[bool, aiohttp.ClientSession] = {}
 
     @property
     def _session(self) -> Any:
         # Made with the first request: only then is there surely a loop.
-        if self._kept is None:
+        once = self._once
+        if once not in self._kept:
             aiohttp = self._aiohttp
-            self._kept = aiohttp.ClientSession(
+            self._kept[once] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=CONNECTIONS_MAX,
-                    keepalive_timeout=KEEPALIVE_S,
+                    force_close=once,
+                    keepalive_timeout=None if once else KEEPALIVE_S,
                     resolver=aiohttp.ThreadedResolver(),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S),
                 # Not trust_env: it would read ~/.netrc for each request.
             )
-        return self._kept
+        return self._kept[once]
 
     @contextlib.asynccontextmanager
     async def post(self, body: bytes, timeout_s: float) -> AsyncIterator[Reply]:
@@ -137,13 +141,14 @@ class _Plain:
                     self._url, data=body, headers=self._headers, allow_redirects=False
                 ) as response,
             ):
+                self._once = self._once or _closes_unsaid(response.headers)
                 yield Reply(response.status, response.headers, response.content.iter_any())
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
-            raise _unreachable(error) from None
+            raise _unreachable(self._url, error) from None
         except TimeoutError:
             raise _too_late(timeout_s) from None
         except aiohttp.ClientError as error:
-            raise _cut(error) from None
+            raise _cut(self._url, error) from None
 
     async def warm(self) -> None:
         with contextlib.suppress(self._aiohttp.ClientError, TimeoutError):
@@ -154,8 +159,8 @@ class _Plain:
                 pass
 
     async def aclose(self) -> None:
-        if self._kept is not None:
-            await self._kept.close()
+        for session in self._kept.values():
+            await session.close()
 
 
 class _Secure:
@@ -164,8 +169,10 @@ class _Secure:
     def __init__(self, url: str, headers: Mapping[str, str], local: bool) -> None:
         import httpx2
 
-        # At DEBUG it writes each header that it compresses, the key among them.
-        logging.getLogger("hpack").setLevel(logging.INFO)
+        # One writes each header that it compresses, the key among them; the other a line for each
+        # request.
+        for name in ("hpack", "httpx2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._httpx2 = httpx2
         self._url = url
         self._headers = dict(headers)
@@ -199,11 +206,11 @@ class _Secure:
                 finally:
                     await response.aclose()
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise _unreachable(error) from None
+            raise _unreachable(self._url, error) from None
         except TimeoutError:
             raise _too_late(timeout_s) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _cut(error) from None
+            raise _cut(self._url, error) from None
         finally:
             self._open -= 1
 
@@ -239,15 +246,31 @@ class _Secure:
         await self._client.aclose()
 
 
-def _unreachable(error: Exception) -> BackendError:
-    log.info("no connection: %s", type(error).__name__)
+def _closes_unsaid(headers: Mapping[str, str]) -> bool:
+    """llama.cpp's server closes after each stream and does not say so beforehand: what is sent
+    at once over that connection is lost."""
+    return (
+        headers.get("server") == "llama.cpp"
+        and headers.get("content-type", "").partition(";")[0] == "text/event-stream"
+    )
+
+
+def _unreachable(url: str, error: Exception) -> BackendError:
+    _note(url, error)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        msg = "its certificate is of no CA that is known here (SSL_CERT_FILE can name one)"
+        return BackendError("connection", msg, sent=False)
     return BackendError("connection", "it cannot be reached", sent=False)
 
 
-def _cut(error: Exception) -> BackendError:
-    # Its type alone: the texts of some hold the request.
-    log.info("connection lost: %s", type(error).__name__)
+def _cut(url: str, error: Exception) -> BackendError:
+    _note(url, error)
     return BackendError("connection", "the connection was cut")
+
+
+def _note(url: str, error: Exception) -> None:
+    # The host and the type alone: a url can hold a key, and some errors hold the request.
+    log.info("%s: %s", urllib.parse.urlsplit(url).hostname, type(error).__name__)
 
 
 def _too_late(timeout_s: float) -> BackendError:

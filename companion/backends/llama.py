@@ -23,7 +23,7 @@ from companion.backends import llama_shape as shape
 from companion.backends.base import Answer, BackendError, Card, Request, ToolSpec
 from companion.backends.fit import fit
 from companion.backends.stream import Deltas
-from companion.config.model import ConfigError
+from companion.config import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +73,10 @@ class LlamaBackend:
     ) -> None:
         """The file is read by ``warm``, or else with the first request. ``extra``: further fields
         of the request's body, as ``{"temperature": 0.3}``; ``max_tokens`` among them becomes the
-        card's. Raises ConfigError when the package or
-        the file is not there, and ValueError for a card that is not local."""
+        card's. Raises ConfigError when the package or the file is not there, and for a card that
+        is not local."""
         if not card.local:
-            raise ValueError("a model in this process is local")
+            raise ConfigError(f"backend {card.name}: a model in this process is in the house")
         if importlib.util.find_spec("xllamacpp") is None:
             raise ConfigError(
                 f'backend {card.name}: kind "llama" wants the package xllamacpp, which is not '
@@ -175,9 +175,9 @@ class LlamaBackend:
         self._load()
         if self._broken is not None:
             raise self._broken
-        if job.specs:
-            job.body["grammar"] = self._grammar_of(job.specs)
         try:
+            if job.specs:
+                job.body["grammar"] = self._grammar_of(job.specs)
             if not job.stop.is_set():
                 self._server.handle_chat_completions(prompt.encode(job.body).decode(), job.on_chunk)
         except (ValueError, RuntimeError) as error:
@@ -203,10 +203,10 @@ class LlamaBackend:
     def _load(self) -> None:
         if self._server is not None or self._broken is not None:
             return
-        import xllamacpp
-
         began = time.monotonic()
         try:
+            import xllamacpp
+
             self._server = xllamacpp.Server(self._params(xllamacpp))
         except Exception as error:
             log.error("%s: %s cannot be loaded: %s", self.card.name, self._path, error)

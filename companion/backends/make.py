@@ -43,8 +43,16 @@ def make(
     config: BackendConfig, key: str | None, *, folder: Path | None = None, today: date
 ) -> Backend:
     """The backend. ``folder`` holds the user's own profiles; prices are those of ``today``.
-    Raises ConfigError where the configuration and the profile together do not say enough."""
+    Raises ConfigError where the configuration and the profile together do not say enough, or
+    something that cannot be."""
     parts = plan(config, folder=folder, today=today)
+    try:
+        return _made(config, key, parts)
+    except ValueError as error:
+        raise ConfigError(f"backend {config.name}: {error}") from None
+
+
+def _made(config: BackendConfig, key: str | None, parts: Parts) -> Backend:
     if parts.kind == "llama":
         if config.path is None:
             raise ConfigError(f"backend {config.name}: path is missing: the GGUF file of its model")
@@ -86,6 +94,7 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
         raise ConfigError(f"backend {config.name}: url is missing")
     model = _model(config, profile)
     local = is_in_house(replace(config, kind=kind), profile)
+    theirs = profile if profile is not None and _is_theirs(config, profile) else None
     output_tokens = config.output_tokens or model.output_tokens
     if 0 < model.output_limit_tokens < output_tokens:
         raise ConfigError(
@@ -97,7 +106,7 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
         tier=config.tier or model.tier,
         model=model.id,
         local=local,
-        prices=_prices(config, profile, model, local, today),
+        prices=_prices(config, profile, model, local or bool(theirs and theirs.free), today),
         context_tokens=_first(config.context_tokens, model.context_tokens),
         output_tokens=output_tokens,
         tools=model.tools,
@@ -107,8 +116,8 @@ def plan(config: BackendConfig, *, folder: Path | None = None, today: date) -> P
         here=kind == "llama" or (local and is_loopback_url(url)),
         watts=config.watts,
         # What the provider does with prompts says nothing of another host.
-        keeps_prompts=profile.keeps_prompts if profile and _is_theirs(config, profile) else None,
-        region=profile.region if profile and _is_theirs(config, profile) else "",
+        keeps_prompts=False if local else theirs.keeps_prompts if theirs else None,
+        region=theirs.region if theirs else "",
     )
     return Parts(card, kind, url, model.quirks, model.json_schema)
 
@@ -151,11 +160,11 @@ def _is_theirs(config: BackendConfig, profile: Profile) -> bool:
 
 
 def _prices(
-    config: BackendConfig, profile: Profile | None, model: Model, local: bool, today: date
+    config: BackendConfig, profile: Profile | None, model: Model, free: bool, today: date
 ) -> Prices | None:
     if config.prices is not None:
         return config.prices
-    if config.free or local or (profile and profile.free and _is_theirs(config, profile)):
+    if config.free or free:
         return None
     found = None
     if profile is not None:

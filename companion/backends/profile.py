@@ -254,6 +254,8 @@ class _Strict(BaseModel):
 _Tokens: TypeAlias = Annotated[int, Field(ge=1, le=100_000_000)]
 _Usd: TypeAlias = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 _Address: TypeAlias = Annotated[str, Field(pattern=r"^https?://\S+$")]
+_Base: TypeAlias = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
+"""Without a user and a password: an url is shown."""
 
 
 class _Quirks(_Strict):
@@ -330,7 +332,7 @@ _SAME: Final = tuple(_Model.model_fields.keys() - {"quirks", "price", "unconfirm
 class _File(_Strict):
     title: Annotated[str, Field(min_length=1, max_length=64)]
     kind: Kind
-    url: _Address
+    url: _Base
     key_env: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = ""
     checked: date
     local: bool = False

@@ -168,6 +168,8 @@ class Config:
     energy: EnergyConfig = EnergyConfig()
     otlp_url: str | None = None
     """``[telemetry] otlp_url``: where traces go; wants the extra ``otel``."""
+    profiles: Path | None = None
+    """Folder of the user's own profiles of providers. Not from the file: the CLI sets it."""
     token: str | None = field(default=None, repr=False)
     """What HTTP requests must bear; None makes a fresh one. Not from the file: the CLI and
     tests set it."""

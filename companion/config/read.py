@@ -64,7 +64,7 @@ def read(
     if path is None:
         return interpret("", "no file", None, environ, profiles)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Some editors begin it with a BOM.
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:

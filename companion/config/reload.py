@@ -55,6 +55,7 @@ class Reloader:
         self._apply = apply
         self._poll_s = poll_s
         self._problem = ""
+        self._had_file = path.exists()
         self._asked = asyncio.Event()
 
     def problem(self) -> str:
@@ -83,6 +84,7 @@ class Reloader:
         ``problem``. ``forced``: apply it though it says the same as before."""
         began = time.monotonic()
         try:
+            self._see_the_file()
             # In a thread: a keyring may take its time.
             reading = await asyncio.to_thread(self._read)
             if reading.config == self._said and not forced:
@@ -106,6 +108,13 @@ class Reloader:
         for what in left:
             log.warning("%s: %s needs a restart of the companion", self.path, what)
         self._done(f"in force after {(time.monotonic() - began) * 1000:.0f} ms")
+
+    def _see_the_file(self) -> None:
+        """A file that was there and is gone is a mistake, and no wish for the defaults."""
+        if self.path.exists():
+            self._had_file = True
+        elif self._had_file:
+            raise ConfigError(f"{self.path}: there is no such file any more")
 
     async def _pause(self) -> bool:
         """Until somebody asks (True) or it is time to look."""

@@ -1,5 +1,6 @@
 """Each table of ``ganglion.toml`` → its dataclass."""
 
+import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -79,11 +80,10 @@ def backend(table: Table, profiles: Mapping[str, _Profile]) -> BackendConfig:
     kind = cast(Kind, table.choice("kind", KINDS, its_kind or "openai"))
     if its_kind is not None and kind != its_kind:
         table.wrong("kind", f"the profile {profile} is {its_kind}; leave kind out")
-    url = table.text("url", None)
-    if url is not None and not re.match(r"https?://[^/\s]+", url):
-        table.wrong("url", "it starts with http:// or https:// and names a host")
+    url = _web_address(table, "url")
     if url is not None and "@" in urlsplit(url).netloc:
         table.wrong("url", "no user and password here; the key comes by key_env or key_file")
+        url = None
     env, file, ring = _variable(table, "key_env"), table.file("key_file"), _keyring(table)
     if sum(source is not None for source in (env, file, ring)) > 1:
         last = "key_file" if ring is None else "key_keyring"
@@ -112,11 +112,28 @@ def backend(table: Table, profiles: Mapping[str, _Profile]) -> BackendConfig:
         watts=table.number("watts", float, None, 0, 100_000),
         extra=table.free("extra"),
     )
+    if not _is_json(config.extra):
+        table.wrong("extra", "it goes into JSON, which has no dates, no nan and no inf")
     if config.free and config.prices is not None:
         table.wrong("free", "prices are given, so it is not free; leave one out")
     table.done()
     _complete(table, config)
     return config
+
+
+def _web_address(table: Table, name: str) -> str | None:
+    url = table.text(name, None)
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or re.search(r"\s", url):
+        table.wrong(name, "it starts with http:// or https:// and names a host")
+        return None
+    return url
 
 
 def _complete(table: Table, config: BackendConfig) -> None:
@@ -135,6 +152,14 @@ def _complete(table: Table, config: BackendConfig) -> None:
     for name in needed:
         if not table.has(name):
             table.wrong(name, "it is missing; a string is needed, or a profile that says it")
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _variable(table: Table, name: str) -> str | None:
@@ -299,12 +324,15 @@ def store(table: Table) -> StoreConfig:
     """``[store]``. A relative SQLite file begins at the folder of the configuration."""
     plain = StoreConfig()
     url = table.text("url", plain.url)
-    parts = urlsplit(url)
-    if url and parts.scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+    try:
+        scheme, password = urlsplit(url).scheme, urlsplit(url).password
+    except ValueError:
+        scheme, password = "", None
+    if url and scheme.partition("+")[0] not in ("sqlite", "postgresql"):
         table.wrong("url", "sqlite:///FILE or postgresql://USER@HOST/DATABASE is needed")
     elif url.startswith("sqlite") and not url.partition(":///")[2]:
         table.wrong("url", "sqlite:///FILE is needed, sqlite:////FILE for an absolute path")
-    elif parts.password is not None:
+    elif password is not None:
         # Not repeated.
         table.wrong("url", "no password here; give it by password_env or password_file")
     config = StoreConfig(
@@ -355,8 +383,6 @@ def energy(table: Table) -> EnergyConfig:
 
 def telemetry(table: Table) -> str | None:
     """``[telemetry]``"""
-    url = table.text("otlp_url", None)
-    if url is not None and not re.match(r"https?://[^/\s@]+", url):
-        table.wrong("otlp_url", "it starts with http:// or https:// and names a host")
+    url = _web_address(table, "otlp_url")
     table.done()
     return url

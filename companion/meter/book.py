@@ -56,7 +56,8 @@ def prices_of(
 
 
 def _from_package(provider_id: str, model_id: str, on: date) -> Prices | None:
-    # Imported here: 30 MB that a companion without priced backends must not pay for.
+    # Imported here: it brings an HTTP client and 1.5 MB of tables, which a companion without
+    # backends at a price must not pay for.
     from genai_prices.data import providers
 
     provider = next((p for p in providers if p.id == provider_id), None)

@@ -136,12 +136,16 @@ def gpus() -> list[_Gpu]:
     found = []
     try:
         pynvml.nvmlInit()
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            gpu = _Gpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index))
-            gpu.read_uj()
-            found.append(gpu)
-    except (pynvml.NVMLError, CounterError) as error:
-        log.info("energy of GPUs is not measured: %s", error)
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        for gpu in [_Gpu(pynvml, handle) for handle in handles]:
+            try:
+                gpu.read_uj()
+            except CounterError as error:
+                log.info("energy of one GPU is not measured: %s", error)
+            else:
+                found.append(gpu)
+    except pynvml.NVMLError as error:
+        log.info("energy of GPUs is not measured: NVML: %s", error)
     return found
 
 
@@ -204,8 +208,8 @@ class Shared:
 class Energy:
     """Energy of the answers of one companion.
 
-    ``begin`` and the end of a span read the counters only for who computes on this machine, a
-    few microseconds a zone, and nothing at all where there are none.
+    ``begin`` and the end of a span read the counters only for who computes on this machine (a
+    file of powercap takes some 10 µs), and nothing at all where there are none.
     """
 
     def __init__(
@@ -222,7 +226,7 @@ class Energy:
         self._counters: list[Counter] = []
         self._idle_watts: float | None = None
         self._drawn = Shared(self._above_idle_uj)
-        self._machines: dict[str, Shared] = {}
+        self._machines: dict[tuple[str, float], Shared] = {}
         self._begun = 0
         self._open_here = 0
 
@@ -283,10 +287,12 @@ class Energy:
     def _estimate(self, card: Consumer) -> Span:
         if card.watts is not None:
             # What its owner says of the very machine comes before what is published of a model.
-            shared = self._machines.get(card.name)
+            # The configuration may be read again, with other watts.
+            machine = card.name, card.watts
+            shared = self._machines.get(machine)
             if shared is None:
                 uw = round(card.watts * _UJ_PER_J)
-                shared = self._machines[card.name] = Shared(lambda: round(self._clock() * uw))
+                shared = self._machines[machine] = Shared(lambda: round(self._clock() * uw))
             return _Powered(shared, shared.enter())
         if card.joules_per_token is not None:
             return _PerToken(card.joules_per_token)

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from companion.backends.base import Card
 from companion.config.model import Policy
@@ -13,9 +13,9 @@ EXPECTED_OUTPUT_TOKENS: Final = 120
 """Of a typical answer: two calls and a sentence. For expected costs only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """What the decision knows of an ask. Small and hashable, since plans are kept by it."""
+class Signal(NamedTuple):
+    """What the decision knows of an ask. Plans are kept by it, so it is small, and a tuple: made,
+    hashed and compared on the way of every ask."""
 
     has_text: bool
     """False in a round that only brings receipts."""

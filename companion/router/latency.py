@@ -17,8 +17,8 @@ FACTOR: Final = 1.2
 MOST_MS: Final = 120_000
 HALF_SAMPLES: Final = 100
 HALF_S: Final = 86_400.0
-ENOUGH: Final = 20
-"""Answers, as far as they still weigh, from which a quantile is worth something."""
+ENOUGH: Final = (1 - 2 ** (-20 / HALF_SAMPLES)) / (1 - 2 ** (-1 / HALF_SAMPLES))
+"""What the last twenty answers weigh: from there on a quantile is worth something."""
 _BUCKETS: Final = math.ceil(math.log(MOST_MS, FACTOR)) + 1
 _LOG_FACTOR: Final = math.log(FACTOR)
 _RESCALE: Final = 1e9
@@ -49,7 +49,7 @@ class Histogram:
         """Answers that it stands on, the newest as one and older ones as less."""
         if not self._total:
             return 0.0
-        return self._total / (self._scale * _growth(self._at, now))
+        return self._total / (self._scale * _growth(self._at, now)) + 1e-9
 
     def quantile(self, q: float) -> float:
         """Milliseconds within which the share ``q`` of answers came, taken at the upper end of

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from companion.backends.base import Backend, BackendError, Declined, Request
@@ -147,7 +146,9 @@ class Router:
 
     def plan(self, signal: Signal) -> Plan:
         """``decide`` on the present snapshot; plans are kept while that is the same."""
-        if self._version != self.health.version or time.monotonic() >= self._fresh_until:
+        now = self._clock()
+        fresh = self._fresh_from <= now < self._fresh_until
+        if not fresh or self._version != self.health.version:
             self._refresh()
         plan = self._plans.get(signal)
         if plan is None:
@@ -160,7 +161,12 @@ class Router:
         self._snapshot = self.snapshot()
         self._plans.clear()
         self._version = self.health.version
-        self._fresh_until = time.monotonic() + SNAPSHOT_S
+        self._fresh_from = now = self._clock()
+        self._fresh_until = now + SNAPSHOT_S
+        for backend in self._crew.backends:
+            until = self.health.breaker(backend.card.name).until
+            if now < until < self._fresh_until:
+                self._fresh_until = until
 
     # -- carrying it out
 
@@ -219,7 +225,7 @@ class Router:
         """``signal.spent``, where a backend with a price would be asked first without it."""
         if not signal.spent:
             return ""
-        for step in self.plan(replace(signal, spent="")).steps:
+        for step in self.plan(signal._replace(spent="")).steps:
             backend = rest.crew.by_name.get(step.name)
             if backend is not None and backend.card.needs_context:
                 return signal.spent if backend.card.prices is not None else ""

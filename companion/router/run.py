@@ -83,7 +83,7 @@ def attempt_s(left_s: float, others_follow: bool, keep_s: float = 0.0) -> float:
 class Span(Protocol):
     """One attempt, as whoever measures energy sees it."""
 
-    def end(self, card: Card, tokens: int) -> tuple[int, str]:
+    def end(self, tokens: int) -> tuple[int, str]:
         """Millijoules and ``measured``, ``estimated`` or ""."""
         ...
 
@@ -169,6 +169,7 @@ class Course:
         self._tab = tab
         self._turned = turned
         self._deadline = request.deadline
+        self._keep_most_s = (request.deadline - time.monotonic()) * KEEP_SHARE_MAX
         self._queue = deque(rest.plan.steps[rest.at :])
         self._running: list[_Running] = []
         self._attempts = list(rest.attempts)
@@ -193,7 +194,7 @@ class Course:
             while self._wants_another(now):
                 if self._queue[0].missing:
                     return Needs(self._queue[0].missing)
-                self._begin(self._next(now), now)
+                self._begin_next(now)
             if not self._running:
                 return self._nobody()
             tasks = {running.waits_on: running for running in self._running}
@@ -226,21 +227,28 @@ class Course:
             and all(r.asked_at and now >= r.asked_at + r.expected_s for r in self._running)
         )
 
-    def _next(self, now: float) -> Step:
-        """The next of the plan; the one in the house when there is just time for it."""
+    def _begin_next(self, now: float) -> None:
+        """The next of the plan; the one in the house when there is just time for it. That one
+        then has all the time there is: who follows does so only when it fails."""
         left_s = self._deadline - now
-        house = self._house_step()
-        if house is not None and left_s <= self._expected_s(house.name):
-            self._queue.remove(house)
-            return house
-        return self._queue.popleft()
+        house = self._house()
+        if house is not None and left_s <= house[1]:
+            self._queue.remove(house[0])
+            self._begin(house[0], now, left_s, 0.0)
+            return
+        step = self._queue.popleft()
+        house = self._house()
+        keep_s = 0.0 if house is None else house[1]
+        self._begin(step, now, attempt_s(left_s, bool(self._queue), keep_s), keep_s)
 
-    def _house_step(self) -> Step | None:
-        """The first of those that follow that needs neither money nor the world outside."""
+    def _house(self) -> tuple[Step, float] | None:
+        """The first of those that follow that needs neither money nor the world outside, and how
+        long it takes. None, too, where that is longer than could ever be kept for it."""
         for step in self._queue:
             card = self._crew.by_name[step.name].card
             if card.local and card.prices is None:
-                return step
+                expected_s = self._expected_s(step.name)
+                return (step, expected_s) if expected_s <= self._keep_most_s else None
         return None
 
     def _expected_s(self, name: str) -> float:
@@ -271,13 +279,10 @@ class Course:
 
     # -- one attempt
 
-    def _begin(self, step: Step, now: float) -> None:
+    def _begin(self, step: Step, now: float, limit_s: float, keep_s: float) -> None:
         backend = self._crew.by_name[step.name]
         card = backend.card
         left_s = self._deadline - now
-        house = self._house_step()
-        keep_s = 0.0 if house is None else self._expected_s(house.name)
-        limit_s = attempt_s(left_s, bool(self._queue), keep_s)
         closed = self._parts.health.breaker(step.name).why(self._parts.clock())
         if closed:
             self._out[step.name] = closed
@@ -499,15 +504,19 @@ class Course:
         if code in ("timeout", "canceled") and slow:
             # At least so long. Without these only its quick answers would be remembered.
             self._parts.health.took(name, took_s * 1000, now)
+        msg = error.msg if isinstance(error, BackendError) else "it failed"
         if code == "timeout" and not slow:
             code = "canceled"  # It was given less time than it needs.
-        msg = error.msg if isinstance(error, BackendError) else "it failed"
+        elif code == "canceled" and slow:
+            # Another was asked beside it, and answered. Were that no failure, one that hangs
+            # would be asked, and paid for, for ever.
+            code, msg = "timeout", f"no answer within {took_s:.1f} s"
         retry_after_s = error.retry_after_s if isinstance(error, BackendError) else None
         self._parts.health.failed(name, now, code, msg, retry_after_s)
 
     def _measure_energy(self, running: _Running, tokens: int) -> None:
         if running.span is not None:
-            self._tab.used(*running.span.end(running.backend.card, tokens))
+            self._tab.used(*running.span.end(tokens))
             running.span = None
 
     def _nobody(self) -> NoAnswer:

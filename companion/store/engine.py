@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from companion.config.keys import secrets
 from companion.config.model import StoreConfig
 from companion.store.driver import StoreError
 
@@ -37,6 +38,12 @@ class Place:
 
     def password(self) -> str | None:
         """Read anew for each connection, so that it can be changed. Raises StoreError."""
+        found = self._password()
+        if found:
+            secrets.add(found)
+        return found
+
+    def _password(self) -> str | None:
         if self.password_file is not None:
             try:
                 return self.password_file.read_text().strip()

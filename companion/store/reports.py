@@ -5,7 +5,7 @@ the sums are added here. A day of ``answers`` is a day of the house; one of ``da
 because what it was made of is gone.
 """
 
-from collections import defaultdict
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
@@ -113,30 +113,40 @@ async def spend(read: Read, by: Sequence[Key], range_: Range, calendar: Calendar
     from_raw = [day if k == "day" else answers.c[k] for k in by]
     from_days = [days.c[k] for k in by]
 
-    sums: dict[tuple[str, ...], Sums] = defaultdict(Sums)
-    until = ""
     both = (
         _grouped(from_raw, _RAW_SUMS, raw, sa.literal("")),
         _grouped(from_days, _DAY_SUMS, rolled, sa.func.max(days.c.day)),
     )
     # In one statement, so that no answer is missed or doubled while it becomes a day.
-    for last, *row in await read(_all_of(*both)):
-        amounts = row[len(by) :]
-        if amounts[0]:  # where there is no key there is a line without rows, of NULLs
-            until = max(until, last)
-            sums[tuple(row[: len(by)]) if last else _key(by, row)] += _sums(amounts)
-
+    rows = await read(_all_of(*both))
     times = await _times(read, by, from_raw, raw) if by else {}
     of_all = await _times(read, (), (), raw)
+    # Off the loop: they may be ten thousands.
+    lines, all_sums, until = await asyncio.to_thread(_lines, by, rows, times)
     return Report(
         by=tuple(by),
         range=range_,
-        lines=tuple(Spent(key, sums[key], *times.get(key, _UNTIMED)) for key in sorted(sums))
-        if by
-        else (),
-        total=Spent((), sum(sums.values(), Sums()), *of_all.get((), _UNTIMED)),
+        lines=lines if by else (),
+        total=Spent((), all_sums, *of_all.get((), _UNTIMED)),
         rolled_until=until,
     )
+
+
+def _lines(
+    by: Sequence[Key], rows: Sequence[Sequence[Any]], times: "Mapping[tuple[str, ...], _Times]"
+) -> tuple[tuple[Spent, ...], Sums, str]:
+    """Lines by their keys, the sums of all, and the last day of which there are only sums."""
+    sums: dict[tuple[str, ...], Sums] = {}
+    until = ""
+    for last, *row in rows:
+        amounts = row[len(by) :]
+        if amounts[0]:  # where there is no key there is a line without rows, of NULLs
+            until = max(until, last)
+            key = tuple(row[: len(by)]) if last else _key(by, row)
+            before = sums.get(key)
+            sums[key] = _sums(amounts) if before is None else before + _sums(amounts)
+    lines = tuple(Spent(key, sums[key], *times.get(key, _UNTIMED)) for key in sorted(sums))
+    return lines, sum(sums.values(), Sums()), until
 
 
 async def traffic(read: Read, range_: Range, calendar: Calendar) -> tuple[Traffic, ...]:
@@ -271,12 +281,13 @@ async def _day(read: Read, where: Sequence[Any], calendar: Calendar) -> Any:
     return sa.cast(near - sa.case((near > number, 1), else_=0), sa.Text)
 
 
-_UNTIMED: Final = (0, None, None)
+_Times: TypeAlias = tuple[int, int | None, int | None]
+_UNTIMED: Final[_Times] = (0, None, None)
 
 
 async def _times(
     read: Read, by: Sequence[Key], keys: Sequence[Any], where: Sequence[Any]
-) -> dict[tuple[str, ...], tuple[int, int | None, int | None]]:
+) -> dict[tuple[str, ...], _Times]:
     """Key → how many answers, and the nearest-rank percentiles 50 and 95 of their ``ms``."""
     named = [key.label(f"k{n}") for n, key in enumerate(keys)]
     ranked = (

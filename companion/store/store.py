@@ -76,6 +76,11 @@ class Store:
         return self._batches.problem
 
     @property
+    def waiting(self) -> int:
+        """Answers that are not written yet."""
+        return len(self._batches.rows)
+
+    @property
     def dropped(self) -> int:
         """Answers that were not recorded, since there were too many or they never could be."""
         return self._batches.dropped

@@ -8,8 +8,8 @@ import csv
 import io
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 from fastapi import APIRouter
@@ -19,6 +19,7 @@ from companion.config import Config
 from companion.fleet import Fleet
 from companion.meter import usd
 from companion.meter.budget import Budgets, Standing
+from companion.meter.calendar import Offset
 from companion.meter.whatif import Offer, Scenario, WhatIf, what_if
 from companion.router import Router
 from companion.store import StoreError
@@ -101,7 +102,8 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         zone = current().timezone
         # Off the loop: it may be thousands of lines.
         if format == "csv":
-            return _csv(await asyncio.to_thread(_spend_lines, report), "spend")
+            header = [*report.by, *_amounts(report.total)]
+            return _csv(header, await asyncio.to_thread(_spend_lines, report), "spend")
         return JSONResponse(await asyncio.to_thread(_spend_body, report, zone))
 
     @router.get("/reports/what-if")
@@ -116,7 +118,8 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         offers = [Offer(c.name, c.tier, c.prices, c.typical_ms) for c in cards if c.needs_context]
         result = what_if(parts, offers)
         if format == "csv":
-            return _csv([_scenario(scenario) for scenario in result.scenarios], "what-if")
+            lines = [_scenario(scenario) for scenario in result.scenarios]
+            return _csv(lines[0], lines, "what-if")
         return JSONResponse(_what_if_body(result, range_))
 
     async def picture(since: str, until: str, format_: "Format") -> Response:
@@ -152,10 +155,11 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         standings = current().every((d.id for d in companion.fleet), clock())
         keys = [standing.slot.key for standing in standings]
         held = await _read(companion, lambda read: counted(read, keys))
-        lines = [(s, held.get(s.slot.key, Counted())) for s in standings]
+        offset = current().calendar.offset
+        bodies = [_budget(s, held.get(s.slot.key, Counted()), offset) for s in standings]
         if format == "csv":
-            return _csv([_budget_line(*line) for line in lines], "budgets")
-        return JSONResponse([_budget(*line) for line in lines])
+            return _csv(_BUDGET_COLUMNS, [_budget_line(body) for body in bodies], "budgets")
+        return JSONResponse(bodies)
 
     return router
 
@@ -293,14 +297,16 @@ def _what_if_body(result: WhatIf, range_: "Range") -> dict[str, Any]:
     }
 
 
-def _budget(standing: Standing, counted: "Counted") -> dict[str, Any]:
+def _budget(standing: Standing, counted: "Counted", offset: Offset) -> dict[str, Any]:
     slot = standing.slot
+    zone = timezone(timedelta(seconds=offset(int(slot.ends))))
     return {
         "scope": standing.scope,
         "name": standing.name,
         "window": standing.window,
         "what": slot.what,
         "ends": slot.ends,
+        "until": datetime.fromtimestamp(slot.ends, zone).isoformat(timespec="minutes"),
         "usd": None
         if slot.nano is None
         else {
@@ -318,13 +324,16 @@ def _left(cap: int, spent: int, reserved: int) -> dict[str, int]:
     return {"cap": cap, "spent": spent, "reserved": reserved, "left": left}
 
 
-def _budget_line(standing: Standing, counted: "Counted") -> dict[str, Cell]:
-    body = _budget(standing, counted)
-    line = {name: body[name] for name in ("scope", "name", "window", "ends")}
-    for unit in ("usd", "tokens"):
-        for name in ("cap", "spent", "reserved", "left"):
-            line[f"{unit}_{name}"] = None if body[unit] is None else body[unit][name]
-    return line
+_PARTS: Final = [(unit, name) for unit in ("usd", "tokens") for name in _left(0, 0, 0)]
+_BUDGET_COLUMNS: Final = (
+    "scope", "name", "window", "until", *(f"{unit}_{name}" for unit, name in _PARTS)
+)  # fmt: skip
+
+
+def _budget_line(body: Mapping[str, Any]) -> dict[str, Cell]:
+    amounts = (None if body[unit] is None else body[unit][name] for unit, name in _PARTS)
+    values = (body["scope"], body["name"], body["window"], body["until"], *amounts)
+    return dict(zip(_BUDGET_COLUMNS, values, strict=True))
 
 
 def _chart(report: "Report", first: date, n: int, zone: str) -> "Chart":
@@ -348,12 +357,11 @@ def _chart(report: "Report", first: date, n: int, zone: str) -> "Chart":
 # -- CSV
 
 
-def _csv(lines: Table, name: str) -> Response:
-    """RFC 4180, with a header where there is a line."""
+def _csv(header: Iterable[str], lines: Table, name: str) -> Response:
+    """RFC 4180, with a header."""
     into = io.StringIO(newline="")
     writer = csv.writer(into, lineterminator="\r\n")
-    if lines:
-        writer.writerow(lines[0])
+    writer.writerow(header)
     writer.writerows([_cell(value) for value in line.values()] for line in lines)
     return Response(
         into.getvalue(),

@@ -268,7 +268,8 @@ MakeHouse = Callable[..., Any]
 
 @pytest_asyncio.fixture
 async def house(broker: Broker, tmp_path: Path) -> AsyncIterator[MakeHouse]:
-    """``await house(*backends)`` makes one; closed at the end."""
+    """``await house(*backends)`` makes one, with further fields of its ``Config`` by name; closed
+    at the end."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(
@@ -278,12 +279,14 @@ async def house(broker: Broker, tmp_path: Path) -> AsyncIterator[MakeHouse]:
             http: bool = False,
             credentials: Any = None,
             store: Path | None = tmp_path / "companion.db",
+            **more: Any,
         ) -> House:
             config = Config(
                 broker=BrokerConfig(on.url),
                 limits=LimitsConfig(concurrent_asks=concurrent),
                 store=None if store is None else StoreConfig(f"sqlite:///{store}"),
                 token="test-token",
+                **more,
             )
             companion = Companion(config, credentials, backends=backends or [Phrases()])
             await companion.start(http=http)

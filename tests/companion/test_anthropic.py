@@ -394,7 +394,7 @@ async def test_an_answer_in_drips_ends_at_the_deadline(
     upstream.script([{"stream": drips}])
     began = time.monotonic()
     assert await _outcome(streaming.answer(request(seconds=0.4))) == "timeout"
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3
 
 
 async def test_a_hang_ends_at_the_deadline(

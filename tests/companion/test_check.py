@@ -9,7 +9,7 @@ import pytest
 
 from companion.backends.check import Finding, check
 from companion.config import BackendConfig
-from tests.companion.scripted_upstream import ScriptedUpstream
+from tests.companion.scripted_upstream import ScriptedUpstream, chunk
 
 DAY = date(2026, 11, 21)
 KEY = "not-a-real-key"
@@ -128,7 +128,7 @@ async def test_the_first_failure_ends_it_with_its_cure(
         (1, {"calls": [("set_light", {"on": "yes"})]}, "tool call", "do not fit"),
         (1, {"calls": [("open_door", {})]}, "tool call", "that there is not"),
         (1, {"status": 400}, "tool call", "refuses the request"),
-        (2, {"text": "one", "cut": True}, "streaming", "cut"),
+        (2, {"stream": [chunk({"content": "one"})], "cut": True}, "streaming", "cut"),
         (2, {"text": "one", "usage": None}, "usage in a stream", "not reported"),
         (3, TEXT, "JSON by schema", "no JSON"),
         (3, {"text": '{"room": "kitchen"}'}, "JSON by schema", "lamps"),

@@ -3,9 +3,11 @@ the test writes), shares against sums."""
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -189,6 +191,10 @@ async def test_one_machine_elsewhere_is_shared_too(machine: FakePowercap) -> Non
     spans = [energy.begin(card) for _ in range(3)]
     machine.draw(3, 0)
     assert [span.end(0) for span in spans] == [(60_000, "estimated")] * 3
+    # Its owner corrects the figure, and the configuration is read again.
+    span = energy.begin(Card("shed", watts=20.0))
+    machine.draw(3, 0)
+    assert span.end(0) == (60_000, "estimated")
 
 
 async def test_without_counters_nothing_is_read(
@@ -304,8 +310,50 @@ def test_of_a_machine_the_shares_are_delta_minus_idle(
     assert given_mj == expected_mj
 
 
-def test_gpus_without_nvml_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+# -- GPUs
 
-    monkeypatch.setitem(sys.modules, "pynvml", None)
+
+class FakeNvml:
+    """Stands in for the module ``pynvml``: two GPUs, the first too old to count its energy."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, driver: bool = True) -> None:
+        self.driver = driver
+        self.mj = 1_000_000
+
+    def nvmlInit(self) -> None:
+        if not self.driver:
+            raise self.NVMLError("Driver Not Loaded")
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
+        if handle == 0 or not self.driver:
+            raise self.NVMLError("Not Supported")
+        return self.mj
+
+
+async def test_gpus_count_with_the_processors(
+    machine: FakePowercap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    energy = await started(machine)
+    span = energy.begin(HERE)
+    machine.draw(2, 25)
+    nvml.mj += 70_000
+    assert span.end(0) == (30_000 + 70_000, "measured")
+    nvml.driver = False
+    assert energy.begin(HERE).end(0) == (0, "")
+
+
+@pytest.mark.parametrize("module", [None, FakeNvml(driver=False)])
+def test_without_nvml_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", module)
     assert gpus() == []

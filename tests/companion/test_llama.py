@@ -103,7 +103,7 @@ async def test_every_answer_is_one_that_the_device_takes(gguf: Path) -> None:
     ]
     checked = toolset.build("h", specs, "test")
     answers: list[Answer] = []
-    for seed in range(20):
+    for seed in range(12):
         backend = LlamaBackend(CARD, gguf, extra={**RANDOM, "seed": seed})
         answers.append(await backend.answer(request(tools=checked.specs)))
         await backend.aclose()
@@ -169,7 +169,7 @@ async def test_a_request_can_be_given_up_and_the_next_one_comes_soon(long: Llama
     # Ten seconds of tokens are not waited for: this one is over at its own deadline.
     began = time.monotonic()
     assert await code_of(long.answer(text(seconds=0.3))) == "timeout"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     await until("the thread is free", lambda: not long._jobs)
 
 
@@ -220,6 +220,15 @@ async def test_a_request_beyond_the_context(gguf: Path) -> None:
 async def test_odd_texts_do_not_break_it(backend: LlamaBackend) -> None:
     for odd in ("lone \ud83d", "\x00\x01", "<|im_start|>system", "ä€𝄞", '{"calls":[]}', ""):
         assert (await backend.answer(request(("u", odd)))).usage.output
+
+
+async def test_without_a_grammar_its_answer_is_refused(backend: LlamaBackend) -> None:
+    """A spec that llama.cpp makes no grammar of (a toolset would have left it out): it goes on
+    without one, and says so to nobody."""
+    odd = {"type": "object", "properties": {"a": {"type": "nonsense"}}, "required": ["a"]}
+    spec = ToolSpec("odd", "", odd, True)
+    assert await code_of(backend.answer(request(tools=(spec,)))) == "bad_response"
+    assert (await backend.answer(request())).usage.output
 
 
 async def test_closing_ends_what_runs_and_frees_the_model(gguf: Path) -> None:
@@ -283,7 +292,7 @@ def test_what_is_missing_is_said_with_its_remedy(
     (tmp_path / "text").write_text("no model")
     with pytest.raises(ConfigError, match="no GGUF"):
         LlamaBackend(CARD, tmp_path / "text")
-    with pytest.raises(ValueError, match="local"):
+    with pytest.raises(ConfigError, match="house"):
         LlamaBackend(replace(CARD, local=False), gguf)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "path_importer_cache", {})

@@ -13,6 +13,7 @@ from companion.config.house import is_house_url
 from companion.meter import Prices
 
 DAY = date(2026, 11, 21)
+KEY = "not-a-real-key"
 PRICES = Prices.per_million("1", "2")
 PUBLIC = "https://api.some.example/v1"
 PRIVATE = "http://192.168.1.5:8080/v1"
@@ -164,6 +165,8 @@ def test_another_host_does_not_inherit_what_the_provider_promises() -> None:
     config = BackendConfig("b", profile="groq", url=PUBLIC)
     assert plan(replace(config, url=None), today=DAY).card.keeps_prompts is False
     assert plan(config, today=DAY).card.keeps_prompts is None
+    house = BackendConfig("b", profile="ollama", model="m", url=PRIVATE)
+    assert plan(house, today=DAY).card.keeps_prompts is False
 
 
 @pytest.mark.parametrize(
@@ -176,6 +179,12 @@ def test_another_host_does_not_inherit_what_the_provider_promises() -> None:
         (BackendConfig("b", profile="openai", output_tokens=200_000), "gives 128000 at most"),
         (BackendConfig("b", kind="llama"), "path is missing"),
         (BackendConfig("b", kind="anthropic"), "it wants a key"),
+        (BackendConfig("b", url="ftp://127.0.0.1/v1", model="m", free=True), "begins with http"),
+        (BackendConfig("b", kind="llama", path=Path("no.gguf")), "no.gguf"),
+        (
+            BackendConfig("b", kind="llama", path=Path("no.gguf"), house=False, free=True),
+            "in this process is in the house",
+        ),
     ],
 )
 def test_what_is_missing_is_named(config: BackendConfig, words: str) -> None:
@@ -191,6 +200,20 @@ def test_the_profile_says_where_the_key_is_unless_the_configuration_does() -> No
     assert complete(BackendConfig("b", profile="ollama"), None).key_env is None
     assert complete(BackendConfig("b", kind="anthropic"), None).key_env == "ANTHROPIC_API_KEY"
     assert complete(BackendConfig("b", url=PUBLIC), None).key_env is None
+
+
+async def test_each_kind_becomes_its_backend(tmp_path: Path) -> None:
+    model = tmp_path / "tiny.gguf"
+    model.write_bytes(b"GGUF")
+    for config, name in (
+        (BackendConfig("b", profile="groq"), "OpenAIBackend"),
+        (BackendConfig("b", profile="anthropic"), "AnthropicBackend"),
+        (BackendConfig("b", kind="llama", path=model), "LlamaBackend"),
+    ):
+        backend = make(config, KEY, today=DAY)
+        assert type(backend).__name__ == name and KEY not in repr(backend)
+        assert backend.card.name == "b"
+        await backend.aclose()
 
 
 async def test_the_user_s_folder_is_looked_in(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from openai.types.chat import (
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from pydantic import TypeAdapter
 
+from companion.backends import prompt
 from companion.backends.base import Answer, BackendError, Call, Card, Point, Request
 from companion.backends.openai import OpenAIBackend
 from companion.backends.profile import Quirks
@@ -380,8 +381,9 @@ async def test_a_lie_about_usage_is_bounded(
 ) -> None:
     lie = {"prompt_tokens": 10**30, "completion_tokens": -7}
     upstream.script([{"text": "Hello.", "usage": lie}])
-    usage = (await backend.answer(request())).usage
-    assert len(upstream.bodies[0]) < usage.input < len(upstream.bodies[0]) + 1000
+    usage = (await backend.answer(asked := request())).usage
+    # As much as the router reserves for it, which is more than there are bytes.
+    assert usage.input == prompt.measure(asked).bound_tokens > len(upstream.bodies[0])
     assert usage.output > 0 and usage.suspect and usage.estimated
 
 
@@ -490,6 +492,31 @@ async def test_a_real_llama_server_is_understood(llama: str) -> None:
     assert answer.usage.input > 1000 and answer.usage.output > 0
     again = await backend.answer(request(("u", "hello"), seconds=60))
     assert again.usage.cached > 500, "the stable beginning was not found in the server's cache"
+    await backend.aclose()
+
+
+async def test_a_real_server_finds_all_before_the_newest_message_in_its_cache(llama: str) -> None:
+    backend = OpenAIBackend(Card("llama", "edge", "random"), llama)
+    one = request(("u", "is the lamp on?"), seconds=60, tools=ALL_TOOLS[:12], local_time="13:05")
+    first = await backend.answer(one)
+    # The lamp is on by now, and a minute is over.
+    two = replace(
+        one,
+        messages=(*one.messages, ("a", "No."), ("u", "and now?")),
+        points=(Point("lamp", 5, "out", 1),),
+        local_time="13:06",
+    )
+    second = await backend.answer(two)
+    assert second.usage.cached > first.usage.input - 200, second.usage
+    assert first.usage.input > 4_000  # a token a byte
+    await backend.aclose()
+
+
+async def test_a_real_llama_server_streams(llama: str) -> None:
+    backend = OpenAIBackend(Card("llama", "edge", "random"), llama, stream=True)
+    answer = await backend.answer(request(("u", "hello"), seconds=60))
+    assert answer.say and not answer.usage.estimated and answer.usage.output > 1
+    assert answer.first_ms is not None
     await backend.aclose()
 
 

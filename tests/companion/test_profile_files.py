@@ -59,7 +59,8 @@ def test_what_is_local_stays_on_this_machine_and_wants_no_key(name: str) -> None
 
 def test_the_example_in_the_docs_is_a_profile_with_every_key() -> None:
     text = (ROOT / "docs/backends.md").read_text()
-    example = text.split("A provider of your own", 1)[1].split("```toml\n", 1)[1].split("```")[0]
+    # Any other block of TOML in the docs is a ganglion.toml.
+    example = text.split("```toml profile\n", 1)[1].split("```")[0]
     found = parse(example, "some", "docs/backends.md")
     (model,) = found.models
     assert found.sources and model.dated and found.unconfirmed == ("region",)
@@ -122,6 +123,7 @@ def test_a_model_s_quirks_stand_over_its_provider_s() -> None:
         (MINIMAL.replace("title", "tittle"), "tittle: there is no such key"),
         (MINIMAL.replace('url = "https://api.some.example/v1"', ""), "url: it is missing"),
         (MINIMAL.replace("https:", "ftp:"), "url: "),
+        (MINIMAL.replace("https://", "https://me:secret@"), "url: "),
         (MINIMAL.replace("commodity", "cheap"), "model 1.tier: "),
         (MINIMAL.replace("2026-11-21", '"2026-11-21"'), "checked: "),
         (MINIMAL + 'tools = "yes"', "model 1.tools: "),
@@ -141,6 +143,7 @@ def test_what_is_wrong_is_named_by_file_and_key(text: str, words: str) -> None:
     with pytest.raises(ProfileError) as caught:
         parse(text, "some", "/somewhere/some.toml")
     assert str(caught.value).startswith("/somewhere/some.toml: ") and words in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_file_of_the_user_s_replaces_one_and_another_adds_one(tmp_path: Path) -> None:

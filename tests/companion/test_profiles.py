@@ -183,3 +183,26 @@ async def test_a_stream_that_ends_too_soon(
     finally:
         await made.aclose()
     assert caught.value.code == ("connection" if cut else "bad_response")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_real_llama_cpp_server_tells_what_its_profile_says(
+    tmp_path: Path, stream: bool
+) -> None:
+    pytest.importorskip("xllamacpp", reason="xllamacpp is not installed: no real server to ask")
+    from tests.companion.random_gguf import random_llama_server
+
+    with random_llama_server(tmp_path) as url:
+        config = BackendConfig("b", profile="llamacpp", model="any", url=url, stream=stream)
+        made = make(config, None, today=DAY)
+        try:
+            first = await made.answer(request())
+            again = await made.answer(request())
+        finally:
+            await made.aclose()
+    for usage in (first.usage, again.usage):
+        assert not usage.estimated and not usage.suspect
+        assert usage.input > 500 and 0 < usage.output <= made.card.output_tokens
+    assert first.usage.input == again.usage.input
+    assert again.usage.cached > 0.9 * again.usage.input
+    assert (first.first_ms is not None) is stream

@@ -71,6 +71,7 @@ def part(index: Any = None, id_: Any = None, name: Any = None, arguments: Any = 
         (b": ping\n\ndata: a\n: ping\n\n", [b"a"]),
         (b"event: chunk\nid: 7\nretry: 10\ndata: a\n\n", [b"a"]),
         (b"data: {\ndata: }\n\n", [b"{\n}"]),
+        (b"data: {\r\ndata: }\r\n\r\n", [b"{\n}"]),
         (b"data: a\n\ndata: b", [b"a", b"b"]),
         (b"data: a\n\ndata: b\n", [b"a", b"b"]),
         (b"\n\n\n", []),

@@ -130,6 +130,29 @@ def test_ids_are_numbered_within_a_source_and_stay_short() -> None:
     assert made[0].split("-")[0] != wire.CommandIds().next().split("-")[0]
 
 
+@pytest.mark.parametrize("policy", wire.POLICIES.values())
+def test_an_id_may_say_under_which_policy_its_turn_asks(policy: str) -> None:
+    ids = wire.CommandIds(policy)
+    made = [ids.next() for _ in range(1500)]
+    assert all(re.fullmatch(r"[acfpb]_[A-Za-z0-9]{3}-[0-9a-z]{1,2}", id_) for id_ in made)
+    assert {wire.policy_of(id_) for id_ in made} == {policy}
+    assert len({id_.partition("-")[0] for id_ in made}) == 2
+    # As an ask's id in the last round it is a valid one, and says the same.
+    ask = f"{made[-1]}.4"
+    assert wire.parse(wire.Cancel, f'{{"id":"{ask}"}}'.encode()).id == ask
+    assert wire.policy_of(wire.turn_of(ask)) == policy
+
+
+@pytest.mark.parametrize("id_", ["", "a", "c_", "x_Ab3-1", "o_Ab3-1", "Ab3d-1f", "r3-1f"])
+def test_other_ids_say_none(id_: str) -> None:
+    assert wire.policy_of(id_) is None
+
+
+def test_nobody_can_ask_for_the_configured_order() -> None:
+    with pytest.raises(ValueError, match="order"):
+        wire.CommandIds("order")
+
+
 @pytest.mark.parametrize(
     ("topic", "want"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from companion.backends.profile import parse as parse_profile
 from companion.config import (
     BackendConfig,
     BrokerConfig,
@@ -211,6 +212,11 @@ def test_an_order_alone_is_the_policy_order() -> None:
         (BACKEND + BACKEND, 8, "two backends are called 'm'"),
         (BACKEND + BACKEND.replace('"m"', '"n"') + "timeout_s = 0\n", 11, "backend[2].timeout_s"),
         (BACKEND + "path = 'x'\n", 6, "only a llama backend has one"),
+        (BACKEND + "extra = {since = 2026-11-21}\n", 6, "it goes into JSON, which has no dates"),
+        (BACKEND.replace("http://h/v1", "http://[::1/v1"), 4, "http:// or https://"),
+        (BACKEND.replace("http://h/v1", "http://h:99999/v1"), 4, "http:// or https://"),
+        (BACKEND.replace("http://h/v1", "http://h/v 1"), 4, "http:// or https://"),
+        ('[store]\nurl = "postgresql://[x/d"\n', 2, "postgresql://USER@HOST"),
         (BACKEND + "free = true\nhour_usd = 1\n", 6, "prices are given, so it is not free"),
         (BACKEND + "quality = 101\n", 6, "from 0 to 100"),
         ('[[backend]]\nkind = "llama"\nname = "l"\n', 1, "the path of a GGUF file is needed"),
@@ -339,7 +345,10 @@ def test_the_examples_in_the_documentation_are_valid() -> None:
     ]
     assert {name for name, _ in examples} >= {"backends.md"}
     for name, example in examples:
-        parse(example, name)
+        if example.startswith("title"):
+            parse_profile(example, "example", name)
+        else:
+            parse(example, name)
 
 
 def test_no_file_is_the_defaults() -> None:

@@ -106,6 +106,17 @@ async def test_what_is_wrong_leaves_the_old_one_and_says_where(
         assert running.reloader.problem() == ""
 
 
+async def test_a_file_that_vanishes_leaves_the_old_one(tmp_path: Path) -> None:
+    running = Running(tmp_path, BACKEND)
+    async with watching(running):
+        running.path.unlink()
+        await until("the problem", running.reloader.problem)
+        assert "there is no such file any more" in running.reloader.problem()
+        running.path.write_text(BACKEND)
+        await until("it to be well", lambda: not running.reloader.problem())
+    assert running.applied == []
+
+
 async def test_what_the_companion_refuses_leaves_the_old_one(tmp_path: Path) -> None:
     running = Running(tmp_path)
     before = running.config

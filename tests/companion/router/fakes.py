@@ -8,6 +8,7 @@ from typing import Any
 from companion.backends.base import Answer, Backend, Request, Usage
 from companion.meter.purse import Claim, Elsewhere, Granted, Known, Refused, Reserved, Slot
 from companion.router import Invalid, Outcome, Rest, Router, Signal, Tab
+from companion.store import HealthRow
 
 SENTENCE = Signal(True)
 
@@ -105,3 +106,25 @@ def one_slot(nano: int | None) -> Any:
     """A budget of that much for every device, today."""
     slot = Slot("house//day/1", "today's budget of the house", time.time() + 3600, nano)
     return lambda device, now: (slot,)
+
+
+class FakeHealthStore:
+    """The table of health in memory, shared by the routers that are given it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, HealthRow] = {}
+        self.probes: dict[str, float] = {}
+        self.error: Exception | None = None
+
+    async def load(self) -> dict[str, HealthRow]:
+        if self.error is not None:
+            raise self.error
+        return dict(self.rows)
+
+    async def save(self, row: HealthRow) -> None:
+        self.rows[row.name] = row
+
+    async def claim_probe(self, name: str, until: float) -> bool:
+        taken = name in self.probes
+        self.probes.setdefault(name, until)
+        return not taken

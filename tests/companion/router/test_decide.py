@@ -46,22 +46,22 @@ def against(plan: Plan) -> dict[str, str]:
         (TEXT, snapshot(target_ms=10_000), "commands house able quick cheap"),
         # Nobody meets it: the ablest.
         (TEXT, snapshot(target_ms=100), "commands able quick cheap house"),
-        (replace(TEXT, policy="cheapest"), snapshot(), "commands house cheap quick able"),
-        (replace(TEXT, policy="fastest"), snapshot(), "commands quick cheap able house"),
-        (replace(TEXT, policy="best"), snapshot(), "commands able quick cheap house"),
-        (replace(TEXT, policy="private"), snapshot(), "commands house"),
+        (TEXT._replace(policy="cheapest"), snapshot(), "commands house cheap quick able"),
+        (TEXT._replace(policy="fastest"), snapshot(), "commands quick cheap able house"),
+        (TEXT._replace(policy="best"), snapshot(), "commands able quick cheap house"),
+        (TEXT._replace(policy="private"), snapshot(), "commands house"),
         # The order is the owner's, and what is left out of it is never asked.
         (
-            replace(TEXT, policy="order", order=("able", "commands", "cheap")),
+            TEXT._replace(policy="order", order=("able", "commands", "cheap")),
             snapshot(),
             "able commands cheap",
         ),
-        (replace(TEXT, policy="order"), snapshot(ABLE, COMMANDS), "able commands"),
+        (TEXT._replace(policy="order"), snapshot(ABLE, COMMANDS), "able commands"),
         # Another policy within that order.
-        (replace(TEXT, policy="cheapest", order=("able", "cheap")), snapshot(), "cheap able"),
+        (TEXT._replace(policy="cheapest", order=("able", "cheap")), snapshot(), "cheap able"),
         # A prompt whose tools must be trimmed comes after one that fits whole.
         (
-            replace(TEXT, policy="cheapest"),
+            TEXT._replace(policy="cheapest"),
             snapshot(replace(HOUSE, context_tokens=4096), CHEAP, ABLE),
             "cheap able house",
         ),
@@ -75,26 +75,26 @@ def test_in_which_order(signal: Signal, snap: Snapshot, want: str) -> None:
     ("signal", "snap", "want"),
     [
         (
-            replace(TEXT, policy="private"),
+            TEXT._replace(policy="private"),
             snapshot(HOUSE, CHEAP),
             {"cheap": "it is outside the house, and this stays in it"},
         ),
-        (replace(TEXT, deny=("premium",)), snapshot(CHEAP, QUICK), {"quick": "a rule denies it"}),
-        (replace(TEXT, deny=("cheap",)), snapshot(CHEAP, QUICK), {"cheap": "a rule denies it"}),
+        (TEXT._replace(deny=("premium",)), snapshot(CHEAP, QUICK), {"quick": "a rule denies it"}),
+        (TEXT._replace(deny=("cheap",)), snapshot(CHEAP, QUICK), {"cheap": "a rule denies it"}),
         (
-            replace(TEXT, allow=("edge", "quick")),
+            TEXT._replace(allow=("edge", "quick")),
             snapshot(),
             {"cheap": "no rule allows it", "able": "no rule allows it"},
         ),
         # Receipts mean something only to who knows what was asked for.
         (
-            replace(TEXT, has_text=False),
+            TEXT._replace(has_text=False),
             snapshot(COMMANDS, HOUSE),
             {"commands": "it takes sentences, not receipts"},
         ),
         # A text is for who can write one, with tools or without.
         (
-            replace(TEXT, wants_text=True),
+            TEXT._replace(wants_text=True),
             snapshot(COMMANDS, replace(HOUSE, tools=False)),
             {"commands": "it makes calls of sentences, not texts"},
         ),
@@ -108,14 +108,14 @@ def test_in_which_order(signal: Signal, snap: Snapshot, want: str) -> None:
         ),
         # A budget concerns only who has a price.
         (
-            replace(TEXT, spent="today's budget of kitchen is spent"),
+            TEXT._replace(spent="today's budget of kitchen is spent"),
             snapshot(COMMANDS, HOUSE, CHEAP),
             {"cheap": "today's budget of kitchen is spent"},
         ),
         (TEXT, snapshot(CHEAP, ABLE, unfit="cheap"), {"cheap": "it failed (500)"}),
         # What people decided is said first: it is what they can change.
         (
-            replace(TEXT, policy="private", spent="the budget is spent"),
+            TEXT._replace(policy="private", spent="the budget is spent"),
             snapshot(CHEAP, unfit="cheap"),
             {"cheap": "it is outside the house, and this stays in it"},
         ),
@@ -126,7 +126,7 @@ def test_who_is_left_out_and_why(signal: Signal, snap: Snapshot, want: dict[str,
 
 
 def test_a_missing_conversation_concerns_models_alone() -> None:
-    plan = decide(replace(TEXT, missing=("ctx", "mem")), snapshot(COMMANDS, CHEAP))
+    plan = decide(TEXT._replace(missing=("ctx", "mem")), snapshot(COMMANDS, CHEAP))
     assert plan.steps == (Step("commands"), Step("cheap", ("ctx", "mem")))
     assert plan.verdicts[1].reason.endswith("; needs the conversation and the facts first")
 
@@ -143,13 +143,13 @@ def test_a_missing_conversation_concerns_models_alone() -> None:
 )
 def test_the_first_says_why_it_is_first(policy: str, want: str) -> None:
     # 4096 tokens at 0.14 and 120 at 0.28 USD per million.
-    plan = decide(replace(TEXT, policy=policy), snapshot(CHEAP))  # type: ignore[arg-type]
+    plan = decide(TEXT._replace(policy=policy), snapshot(CHEAP))
     assert [v.reason for v in plan.verdicts] == [want]
 
 
 def test_a_machine_paid_by_the_hour_costs_its_time() -> None:
     hired = Card("hired", prices=Prices(0, 0, 0, hour_nano=3_600_000_000_000))  # 2 s: 2 USD
-    plan = decide(replace(TEXT, policy="cheapest"), snapshot(hired, ABLE))
+    plan = decide(TEXT._replace(policy="cheapest"), snapshot(hired, ABLE))
     assert order(plan) == "able hired"
 
 

@@ -33,6 +33,10 @@ def test_one_value(ms: float) -> None:
     assert found <= max(min(ms * 1.2001, 120_000), 1)
 
 
+def test_twenty_answers_are_enough() -> None:
+    assert of(*[100.0] * 19).count(T) < ENOUGH <= of(*[100.0] * 20).count(T)
+
+
 def test_nothing_is_nothing() -> None:
     assert (Histogram().quantile(0.95), Histogram().count(T)) == (0, 0)
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime
 from itertools import chain, combinations
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,7 +33,7 @@ BACKENDS = (
 )
 
 
-def random_rows(seed: int, n: int = 600) -> list[Row]:
+def random_rows(seed: int, n: int = 300) -> list[Row]:
     rng = random.Random(seed)
     rows = []
     for number in range(n):
@@ -98,8 +97,8 @@ class House:
 
 
 @pytest_asyncio.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(f"sqlite:///{tmp_path / 'c.db'}")
+async def house(url: str) -> AsyncIterator[House]:
+    house = House(url)
     await house.store.open()
     yield house
     await house.store.aclose()
@@ -145,7 +144,7 @@ async def test_sums_are_those_done_by_hand(house: House, range_: Range) -> None:
     since = "" if range_.since is None else range_.since.isoformat()
     until = "9" if range_.until is None else range_.until.isoformat()
     inside = [row for row in rows if since <= day(row) <= until]
-    for by in ALL_KEYS:
+    for by in ALL_KEYS if range_ == Range() else ((), KEYS):
         report = await spend(house.read, by, range_, BERLIN)
         expected = defaultdict(list)
         for row in inside:
@@ -168,7 +167,7 @@ async def test_a_report_and_the_next_one_share_nothing_and_miss_nothing(
     rows = random_rows(2)
     await house.fill(rows)
     whole = (await spend(house.read, (), Range(), BERLIN)).total.sums
-    for border in (date(2026, 10, n) for n in range(19, 31)):
+    for border in (date(2026, 10, n) for n in range(22, 27)):
         before = (await spend(house.read, (), Range(until=border), BERLIN)).total.sums
         after = Range(since=date.fromordinal(border.toordinal() + 1))
         assert before + (await spend(house.read, (), after, BERLIN)).total.sums == whole

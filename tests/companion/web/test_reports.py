@@ -48,7 +48,7 @@ async def with_answers(make: MakeHouse, **changes: Any) -> House:
     ]
     house: House = await make(Phrases(), *models, http=True)
     companion = house.companion
-    companion.config = replace(companion.config, timezone="UTC", **changes)
+    companion.config = replace(companion.config, **{"timezone": "UTC", **changes})
     assert companion.store is not None
     for row in rows():
         companion.store.add(row)
@@ -113,6 +113,9 @@ async def test_csv_is_rfc_4180_and_no_spreadsheet_runs_it(house: MakeHouse) -> N
         ("kitchen", "commands", "0"),
     ]
     assert table[1]["p50_ms"] == ""
+    async with http(h) as client:
+        empty = (await client.get("/reports/spend?by=day&format=csv&until=2000-01-01")).text
+    assert empty.startswith("day,asks,answered,") and empty.count("\r\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -196,13 +199,14 @@ CAPS = (
 
 
 async def test_budgets_say_what_is_left(house: MakeHouse) -> None:
-    h = await with_answers(house, caps=CAPS, groups={"upstairs": ("bed",)})
+    groups = {"upstairs": ("bed",)}
+    h = await with_answers(house, caps=CAPS, groups=groups, timezone="Asia/Kathmandu")
     await h.device("bed")
     store = h.companion.store
     assert store is not None
     from companion.meter.budget import Budgets
 
-    slots = Budgets(CAPS, {"upstairs": ("bed",)}, "UTC").slots("bed", time.time())
+    slots = Budgets(CAPS, groups, "Asia/Kathmandu").slots("bed", time.time())
     until = time.time() + 60
     for ask in ("a1.1", "a2.1"):
         claim = Claim("bed", ask, slots, 7_000_000, 300 if ask == "a1.1" else 100, until)
@@ -213,12 +217,15 @@ async def test_budgets_say_what_is_left(house: MakeHouse) -> None:
         sheet = (await client.get("/budgets?format=csv")).text
         h.companion.config = replace(h.companion.config, caps=())
         assert (await client.get("/budgets")).json() == []
+        assert (await client.get("/budgets?format=csv")).text == sheet.partition("\n")[0] + "\n"
     upstairs, bed = body[1], next(entry for entry in body if entry["name"] == "bed")
     assert body[0]["what"] == "the house's budget of this month" and body[0]["tokens"] is None
     assert body[0]["usd"] == {"cap": 5.0, "spent": 0.002, "reserved": 0.007, "left": 4.991}
     assert (upstairs["scope"], upstairs["name"], upstairs["usd"]) == ("group", "upstairs", None)
     assert upstairs["tokens"] == {"cap": 1000, "spent": 120, "reserved": 100, "left": 780}
     assert bed["window"] == "day" and bed["ends"] > time.time()
+    assert bed["until"].endswith("T00:00+05:45")
+    assert datetime.fromisoformat(bed["until"]).timestamp() == bed["ends"]
     assert bed["usd"] == {"cap": 0.02, "spent": 0.002, "reserved": 0.007, "left": 0.011}
     assert bed["tokens"] == {"cap": 500, "spent": 120, "reserved": 100, "left": 280}
     lines = {line["name"]: line for line in csv.DictReader(io.StringIO(sheet))}
