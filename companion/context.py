@@ -15,7 +15,7 @@ from companion.wire import Message, Ran
 Key: TypeAlias = tuple[str, str, str]
 """Device, speaker, turn or ask id."""
 
-ENTRIES_MAX: Final = 5000
+ENTRIES_MAX: Final = 2500
 """A device with all that it remembers, six turns of four rounds, has some 30 at most."""
 BYTES_MAX: Final = 4 * 1024 * 1024
 _NODE_BYTES: Final = 600
