@@ -61,7 +61,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """This ask was settled before; ``payload`` is the answer that the device was sent."""
+    """This ask was settled before; ``payload`` is the answer that the device was sent, ``b""`` once
+    that is no longer kept."""
 
     payload: bytes
 

@@ -78,7 +78,8 @@ class Work:
     beat: bool = False
     """Say that this companion lives."""
     trusting: bool = False
-    """Take every owner for alive: the database was away, and they could not say."""
+    """Take every owner for alive: the database was away, and they could not say. Set by the
+    driver."""
 
     @property
     def ledger(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from companion.meter.purse import Claim, Granted, PurseError
-from companion.store.account import ALIVE_S, Entries, Settlement, Work
+from companion.store.account import Entries, Key, Settlement, Work
 from companion.store.driver import Driver, StoreError, Unfit
 from companion.store.row import Row
 
@@ -48,11 +48,11 @@ class Batches:
         self.problem = ""
         self.dropped = 0
         self.rows: list[Row] = []
-        self.open: dict[tuple[str, str], float] = {}
-        """Claims of ours that are open, and until when."""
         self._driver = driver
         self._me = me
         self._clock = clock
+        # Claims of ours that are open, and until when.
+        self._open: dict[Key, float] = {}
         self._reserving: list[_Reserving] = []
         self._settling: list[_Settling] = []
         self._sweep = False
@@ -63,7 +63,6 @@ class Batches:
         self._began = 0.0
         self._retry_s = FLUSH_S
         self._away_until = 0.0
-        self._trust_until = 0.0
         self._closed = False
 
     def add(self, row: Row) -> None:
@@ -97,11 +96,22 @@ class Batches:
         self._sweep = True
         self._hurry()
 
+    def has_open(self, horizon: float) -> bool:
+        """Whether claims of ours are open whose time ends after ``horizon``, Unix seconds. Others
+        are forgotten: the database knows what became of them."""
+        self._open = {key: until for key, until in self._open.items() if until > horizon}
+        return bool(self._open)
+
     def beat(self) -> None:
         """Say that we live, if that is long ago."""
         if self._clock() - self._beaten >= BEAT_S:
             self._beat = True
             self._hurry()
+
+    def prove(self) -> None:
+        """Write something, since the database seems to be back."""
+        self._beat = True
+        self._hurry()
 
     async def flush(self) -> None:
         """Write what is there. Returns when it is written or ``problem`` says why not."""
@@ -187,13 +197,12 @@ class Batches:
             [one.settlement for one in settling],
             self._sweep,
             self._beat or (bool(reserving) and now - self._beaten >= BEAT_S),
-            asyncio.get_running_loop().time() < self._trust_until,
         )
         if not (rows or work.ledger):
             return
         self._sweep = self._beat = False
         try:
-            entries = await self._post(work)
+            entries = await self._driver.post(work)
         except Unfit as unfit:
             await self._one_by_one(rows, reserving, settling, unfit)
         except StoreError as error:
@@ -204,14 +213,6 @@ class Batches:
         else:
             self._told(work, entries, reserving, settling)
 
-    async def _post(self, work: Work) -> Entries:
-        connected = self._driver.connected
-        entries = await self._driver.post(work)
-        if connected and self._driver.connected != connected:
-            # The others may come back a little later than we.
-            self._trust_until = asyncio.get_running_loop().time() + ALIVE_S
-        return entries
-
     def _told(
         self, work: Work, entries: Entries, reserving: list[_Reserving], settling: list[_Settling]
     ) -> None:
@@ -219,9 +220,9 @@ class Batches:
             self._beaten = work.now
         for key, held in entries.claims.items():
             if held.state == "open" and held.owner == self._me:
-                self.open[key] = held.until
+                self._open[key] = held.until
             else:
-                self.open.pop(key, None)
+                self._open.pop(key, None)
         for device, ask in entries.late:
             log.warning("ask %s of %s was settled after others had taken it over", ask, device)
         for row in entries.lost:

@@ -4,9 +4,10 @@ The texts are for both databases. They write parameters as ``$1``, which SQLite 
 ``?1``.
 """
 
+import time
 from typing import Any, Final, Protocol, TypeAlias
 
-from companion.store.account import Entries, Work
+from companion.store.account import ALIVE_S, Entries, Work
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -28,13 +29,28 @@ class Unfit(Exception):
     """What was to be written never can be, as a text with half a surrogate pair."""
 
 
+class Trust:
+    """After an outage the other companions may come back a little later than we: for a while none
+    is taken for dead."""
+
+    def __init__(self) -> None:
+        self._connected = False
+        self._until = 0.0
+
+    def connected(self) -> None:
+        if self._connected:
+            self._until = time.monotonic() + ALIVE_S
+        self._connected = True
+
+    def __bool__(self) -> bool:
+        return time.monotonic() < self._until
+
+
 class Driver(Protocol):
     """One database. Every method raises Away when it cannot be used now."""
 
     name: str
     """For people: a path, or a URL without a password."""
-    connected: int
-    """How many times a connection was made."""
 
     async def open(self) -> None:
         """Connect, and bring the schema to this version. Raises StoreError where it is newer."""

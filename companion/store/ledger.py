@@ -82,8 +82,9 @@ class Ledger:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._tending
             self._tending = None
-            with contextlib.suppress(StoreError):
-                await self._driver.fetch(sql.LEAVE, self.me)
+            if not self._batches.problem:
+                with contextlib.suppress(StoreError):
+                    await self._driver.fetch(sql.LEAVE, self.me)
 
     async def _tend(self) -> None:
         loop = asyncio.get_running_loop()
@@ -93,6 +94,8 @@ class Ledger:
                 if loop.time() - swept >= SWEEP_S:
                     swept = loop.time()
                     await self.sweep()
+                    if self._batches.problem:
+                        self._batches.prove()
                 if loop.time() - cleaned >= CLEAN_S:
                     cleaned = loop.time()
                     await self.clean()
@@ -101,7 +104,6 @@ class Ledger:
             except Exception:
                 log.exception("tending the ledger failed")
             # An idle companion writes nothing: there is nothing to take over from it.
-            horizon = self._clock() - GRACE_S
-            if any(until > horizon for until in self._batches.open.values()):
+            if self._batches.has_open(self._clock() - GRACE_S):
                 self._batches.beat()
             await asyncio.sleep(BEAT_S)

@@ -1,4 +1,8 @@
-"""The schema is brought to this version by Alembic, which is loaded only then."""
+"""The schema is brought to this version by Alembic, which is loaded only then.
+
+``python -m companion.store.migrate`` writes ``migrations/sqlite.sql`` anew, after a migration was
+added.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "migrations"
 _OLD_LAYOUT = "0001"
+_HEAD = """\
+-- What the migrations make of an empty file, so that a new one needs no Alembic: loading it takes
+-- 26 MB and 0.2 s. Written by `python -m companion.store.migrate`; a test holds it to them.
+
+"""
 
 
 def upgrade_sqlite(db: sqlite3.Connection) -> None:
@@ -83,6 +92,25 @@ def downgrade(connection: "Connection", revision: str) -> None:
     command.downgrade(_config(connection), revision)
 
 
+def new_file() -> str:
+    """What ``migrations/sqlite.sql`` is: what the migrations make of an empty SQLite file."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    upgrade_sqlite(db)
+    made = db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rootpage")
+    statements = [
+        "\n".join(line.rstrip() for line in text.strip().splitlines()) for (text,) in made
+    ]
+    statements = [
+        text.replace("\t", "    ").replace("\n)\n WITHOUT", "\n) WITHOUT") for text in statements
+    ]
+    db.close()
+    statements += [
+        f"INSERT INTO alembic_version VALUES ('{sql.VERSION:04d}')",
+        f"PRAGMA user_version = {sql.VERSION}",
+    ]
+    return _HEAD + "".join(f"{text};\n" for text in statements)
+
+
 def begin_immediate(engine: Any) -> None:
     """Let SQLAlchemy's transactions on SQLite be ones that also hold what changes the schema."""
     from sqlalchemy import event
@@ -99,3 +127,7 @@ def _config(connection: "Connection") -> "Config":
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+if __name__ == "__main__":
+    (_FOLDER / "sqlite.sql").write_text(new_file())

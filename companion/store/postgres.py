@@ -23,7 +23,7 @@ from companion.store.account import (
     account,
     sorted_changes,
 )
-from companion.store.driver import LOCK_LEDGER, Away, Rows, StoreError, Unfit
+from companion.store.driver import LOCK_LEDGER, Away, Rows, StoreError, Trust, Unfit
 from companion.store.engine import Place, connect_postgres, make_engine
 from companion.store.row import Row
 
@@ -75,10 +75,10 @@ class PostgresDriver:
 
     def __init__(self, place: Place) -> None:
         self.name = place.name
-        self.connected = 0
         self._place = place
         self._db: asyncpg.Connection[Any] | None = None
         self._turn = asyncio.Lock()
+        self._trust = Trust()
         self._ahead_s = 0.0
 
     async def open(self) -> None:
@@ -100,6 +100,7 @@ class PostgresDriver:
             if not work.ledger:
                 await _insert_rows(db, work.rows)
                 return Entries()
+            work.trusting = bool(self._trust)
             try:
                 return await _post(db, work, self._ahead_s)
             except (*_RETRIED, _Moved):
@@ -153,7 +154,7 @@ class PostgresDriver:
             db.terminate()
             raise
         self._db = db
-        self.connected += 1
+        self._trust.connected()
         return db
 
     async def _bring_up(self, db: "asyncpg.Connection[Any]") -> None:

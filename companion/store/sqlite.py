@@ -23,7 +23,7 @@ from companion.store.account import (
     account,
     sorted_changes,
 )
-from companion.store.driver import Away, Rows, StoreError, Unfit
+from companion.store.driver import Away, Rows, StoreError, Trust, Unfit
 from companion.store.engine import Place
 
 T = TypeVar("T")
@@ -38,9 +38,9 @@ class SqliteDriver:
 
     def __init__(self, place: Place) -> None:
         self.name = place.name
-        self.connected = 0
         self._place = place
         self._db: sqlite3.Connection | None = None
+        self._trust = Trust()
         self._thread = ThreadPoolExecutor(1, "ganglion-store")
 
     async def open(self) -> None:
@@ -59,7 +59,11 @@ class SqliteDriver:
         await self._call(work)
 
     async def post(self, work: Work) -> Entries:
-        return await self._call(lambda db: _post(db, work))
+        def run(db: sqlite3.Connection) -> Entries:
+            work.trusting = bool(self._trust)
+            return _post(db, work)
+
+        return await self._call(run)
 
     async def shrink(self) -> None:
         def free(db: sqlite3.Connection) -> int:
@@ -115,7 +119,7 @@ class SqliteDriver:
                 db.close()
                 raise
             self._db = db
-            self.connected += 1
+            self._trust.connected()
         return self._db
 
     def _disconnect(self) -> None:

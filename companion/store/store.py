@@ -52,7 +52,8 @@ class Store:
 
     def __init__(self, config: StoreConfig, *, clock: Callable[[], float] = time.time) -> None:
         """Raises StoreError for a URL that names no database."""
-        self.config = config
+        self.keep_days = config.keep_days
+        """Holds from the next time that old answers are summed up."""
         self._place = place(config)
         self._clock = clock
         self._driver = _driver(self._place)
@@ -120,7 +121,7 @@ class Store:
     async def retire(self) -> None:
         """Sum up what is older than ``keep_days``. Runs at the start and daily by itself. Raises
         StoreError."""
-        await retire(self._driver, self.config.keep_days, self._clock())
+        await retire(self._driver, self.keep_days, self._clock())
 
     # -- reading
 

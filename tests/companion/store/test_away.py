@@ -62,6 +62,20 @@ async def test_a_server_goes_away_and_comes_back(own: Cluster) -> None:
     await store.aclose()
 
 
+async def test_a_server_that_comes_late_is_noticed_without_anybody_asking(
+    own: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("companion.store.ledger.SWEEP_S", 0.1)
+    monkeypatch.setattr("companion.store.ledger.BEAT_S", 0.05)
+    own.stop()
+    store = Store(StoreConfig(own.url()))
+    await store.open()
+    assert "cannot be reached" in store.problem
+    own.start()
+    await until("the store is well", lambda: not store.problem, 10)
+    await store.aclose()
+
+
 async def test_after_an_outage_nobody_is_taken_for_dead_at_once(own: Cluster, clock: Clock) -> None:
     here, there = [Store(StoreConfig(own.url()), clock=clock) for _ in range(2)]
     await here.open()
@@ -71,9 +85,7 @@ async def test_after_an_outage_nobody_is_taken_for_dead_at_once(own: Cluster, cl
     own.stop()
     own.start()
     clock.ahead_s += 6
-    there.add(Row(5.0, "kitchen", "k0.1", "k0"))
-    await there.flush()
-    await until("it is back", lambda: not there.problem, 10)
+    await until("it is noticed", there._driver._db.is_closed)
     assert await there.ledger.reserve(claim("k9.1")) == Elsewhere()
     await there.aclose()
     await here.aclose()

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -171,3 +173,33 @@ async def test_a_row_that_can_never_be_written_blocks_nothing(tmp_path: Path) ->
     assert len(await store.by_turn("kitchen", "c1")) == 1
     assert store.dropped == 2
     await store.aclose()
+
+
+IDLE = """
+import asyncio, sys
+from companion.config import StoreConfig
+from companion.meter.purse import Claim
+from companion.store import Row, Store
+
+async def main():
+    store = Store(StoreConfig(sys.argv[1]))
+    await store.open()
+    await store.ledger.reserve(Claim("kitchen", "k1.1", (), 1, 1, 2.0**31))
+    await store.ledger.settle("kitchen", "k1.1", 1, 1, b"x")
+    store.add(Row(1.0, "kitchen", "k1.1", "k1"))
+    assert await store.by_turn("kitchen", "k1") and await store.health.load() == {}
+    await store.aclose()
+
+asyncio.run(main())
+print(sorted({"sqlalchemy", "alembic", "aiosqlite", "asyncpg"} & set(sys.modules)))
+"""
+
+
+def test_answering_loads_no_sqlalchemy(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IDLE, f"sqlite:///{tmp_path / 'c.db'}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
