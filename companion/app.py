@@ -15,7 +15,7 @@ from typing import Any, Final
 from companion import wire
 from companion.backends.base import Backend, BackendError, WarmBackend
 from companion.backends.roster import Roster
-from companion.config import Config, ConfigError
+from companion.config import Config, ConfigError, RouterConfig
 from companion.config.keys import secrets as known_secrets
 from companion.context import Contexts
 from companion.dispatch import Dispatch
@@ -124,7 +124,7 @@ class Companion:
         if http:
             await self._serve_http()
         self._begin(self.energy.start())
-        self._begin(_warm(self.router.backends))
+        self._begin(_warm(self.router.backends, self.config.router))
         self._tasks.append(asyncio.create_task(self.link.run()))
 
     async def stop(self) -> None:
@@ -174,7 +174,7 @@ class Companion:
         if self.store is not None and new.store is not None:
             self.store.keep_days = new.store.keep_days
         self.turns.concurrent_max = new.limits.concurrent_asks
-        self._begin(_warm(backends))
+        self._begin(_warm(backends, new.router))
         return []
 
     def _measure(self) -> None:
@@ -325,10 +325,13 @@ def _link(config: Config) -> PahoLink:
         raise ConfigError(f"broker.ca: {broker.ca} cannot be used: {error}") from None
 
 
-async def _warm(backends: Sequence[Backend]) -> None:
-    """Open connections and models before the first person waits for them."""
+async def _warm(backends: Sequence[Backend], config: RouterConfig) -> None:
+    """Open connections and models before the first person waits for them. Where everything is
+    private nothing is connected to outside the house, not even without a word."""
+    policies = (config.policy, *(rule.policy or config.policy for rule in config.rules))
+    private = all(policy == "private" for policy in policies)
     for backend in backends:
-        if isinstance(backend, WarmBackend):
+        if isinstance(backend, WarmBackend) and (backend.card.local or not private):
             with contextlib.suppress(BackendError):
                 await backend.warm()
 

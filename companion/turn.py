@@ -45,7 +45,7 @@ from companion.toolset import Toolset
 log = logging.getLogger(__name__)
 
 CONCURRENT_MAX: Final = 64
-ANSWERS_KEPT: Final = 4096
+ANSWERS_KEPT: Final = 1024
 ANSWERS_KEPT_BYTES: Final = 2 * 1024 * 1024
 BUSY_MS: Final = 1000
 SETTLE_S: Final = 0.25
