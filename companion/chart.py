@@ -172,7 +172,8 @@ def _line(axes: "Axes", days: Sequence[date], share: Sequence[float | None]) -> 
     known = [value for value in percent if value == value]
     # From 0 unless all is well: the differences between 97 and 99 % are what one looks for.
     floor = 0 if not known or min(known) < 80 else 80
-    axes.set_ylim(floor, 100 + (100 - floor) * 0.08)
+    around = (100 - floor) * 0.08  # else the edge of the frame would cut a dot in half
+    axes.set_ylim(floor - around, 100 + around)
     axes.set_yticks([0, 50, 100] if floor == 0 else [80, 90, 100])
 
 

@@ -57,7 +57,6 @@ def serve(options: Options) -> None:
     os.umask(0o077)  # what people said and what devices did is nobody else's to read
     with options.home.serving():
         said = _load(options)
-        logs.start(said.log, debug=logs.wants_debug())
         with _broker(options, said) as (settings, embedded):
             from companion.config import StoreConfig
 
@@ -77,14 +76,17 @@ def serve(options: Options) -> None:
 
 def _load(options: Options) -> Config:
     from companion.config import ConfigError
+    from companion.ops import logs
 
     path = file_of(options.home, options.config)
-    if path.exists():
-        log.info("backends and limits from %s", shown(path))
     try:
         reading = read_config(path, options.home)
     except ConfigError as error:
         raise Usage(str(error)) from error
+    # Before the first line: whoever reads JSON reads it from there on.
+    logs.start(reading.config.log, debug=logs.wants_debug())
+    if path.exists():
+        log.info("backends and limits from %s", shown(path))
     for warning in reading.warnings:
         log.warning("%s", warning)
     return reading.config

@@ -50,9 +50,12 @@ def _known(
 ) -> None:
     for index, name in enumerate(said):
         if name not in known:
-            there = ", ".join(known) or "none"
-            text = f"{name!r:.40} is no {what}{near(name, known) or ';'} there are: {there}"
-            findings.wrong((*path, index), text)
+            findings.wrong((*path, index), _unknown(name, known, what))
+
+
+def _unknown(name: str, known: Collection[str], what: str) -> str:
+    there = ", ".join(known) or "none"
+    return f"{name!r:.40} is no {what}{near(name, known) or ';'} there are: {there}"
 
 
 def _budgets(config: Config, findings: Findings) -> None:
@@ -60,7 +63,7 @@ def _budgets(config: Config, findings: Findings) -> None:
     for index, cap in enumerate(config.caps):
         path: KeyPath = ("budget", index)
         if cap.scope == "group" and cap.name and cap.name not in config.groups:
-            _known((cap.name,), config.groups, (*path, "name"), "group", findings)
+            findings.wrong((*path, "name"), _unknown(cap.name, config.groups, "group"))
         if cap.scope == "device" and cap.name and not wire.is_device(cap.name):
             text = "a device id has 1 to 32 of a-z, 0-9 and -, and is not 'all'"
             findings.wrong((*path, "name"), text)

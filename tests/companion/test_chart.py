@@ -75,6 +75,17 @@ def test_dates_do_not_overlap_and_all_bars_are_in_the_frame(days: int) -> None:
     assert title.startswith("Spending, ")
 
 
+@pytest.mark.parametrize("low", [0.0, 0.5, 0.8, 1.0])
+def test_every_dot_is_whole(low: float) -> None:
+    drawn = figure(Chart("2026-11-01", {}, [low, 1.0], 3, 4))
+    FigureCanvasAgg(drawn).draw()
+    _, share = drawn.axes
+    (line,) = share.lines
+    frame, radius = share.bbox, line.get_markersize() / 2 * drawn.dpi / 72
+    for point in line.get_transform().transform(line.get_xydata()):
+        assert frame.y0 < point[1] - radius and point[1] + radius < frame.y1
+
+
 def test_colours_are_told_apart_by_lightness_too() -> None:
     """In grey, as to who sees no colours: between tiers that lie on each other."""
 

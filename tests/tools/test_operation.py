@@ -176,6 +176,18 @@ def test_a_running_companion_takes_a_new_file_and_refuses_a_wrong_one(own: Servi
     assert own.process.poll() is None and token not in own.output
 
 
+def test_each_line_of_a_log_of_json_is_json(tmp_path: Path) -> None:
+    file = tmp_path / "ganglion.toml"
+    file.write_text("[router]\npolicy = 'private'\n[log]\nformat = 'json'\nlevel = 'debug'\n")
+    serving = Serving(tmp_path)
+    assert serving.stop() == 0
+    # What `serve` itself prints for people is no log.
+    lines = [n for n in serving.output.splitlines() if n and not n.startswith("ganglion: ")]
+    records = [json.loads(line) for line in lines]
+    assert any("backends and limits from" in record["message"] for record in records)
+    assert any("no model is in the house" in record["message"] for record in records)
+
+
 def test_serve_ends_when_its_terminal_goes_away(tmp_path: Path) -> None:
     terminal = Terminal([*GANGLION, "serve"], environment(tmp_path))
     terminal.shows("Ctrl-C ends this")

@@ -240,7 +240,11 @@ def test_an_order_alone_is_the_policy_order() -> None:
         ('[[budget]]\nscope = "house"\nper = "week"\nusd = 1\n', 3, "one of hour, day, month"),
         ('[[budget]]\nscope = "house"\nper = "day"\n', 1, "this budget limits nothing"),
         ('[[budget]]\nper = "day"\nusd = 1\n', 1, "scope: it is missing"),
-        ('[[budget]]\nscope = "group"\nname = "g"\nper = "day"\nusd = 1\n', 3, "is no group"),
+        (
+            '[[budget]]\nscope = "group"\nname = "g"\nper = "day"\nusd = 1\n',
+            3,
+            "budget[1].name: 'g' is no group",
+        ),
         ('[[budget]]\nscope = "house"\nname = "g"\nper = "day"\nusd = 1\n', 3, "has no name"),
         ('[[budget]]\nscope = "device"\nname = "K 1"\nper = "day"\nusd = 1\n', 3, "device id"),
         ('[[budget]]\nscope="house"\nper="day"\nusd=1\n' * 2, 5, "is there twice"),
