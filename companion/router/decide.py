@@ -34,7 +34,7 @@ class Signal(NamedTuple):
     prompt_min_tokens: int = 0
     """The same with as few tools as will do."""
     spent: str = ""
-    """``today's budget of kitchen is spent``: no backend with a price can be asked."""
+    """``today's budget of kitchen has too little left``: no backend with a price can be asked."""
 
 
 @dataclass(frozen=True, slots=True)

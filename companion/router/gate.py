@@ -17,6 +17,7 @@ from companion.meter.purse import (
     Reserved,
 )
 from companion.router.health import HealthStore
+from companion.router.outcome import TOO_LITTLE
 from companion.router.parts import Parts
 from companion.router.tab import Most, Tab
 
@@ -80,7 +81,7 @@ class Gate:
             return self._refuse(0, "another companion is at this ask")
         if isinstance(granted, Refused):
             slot = granted.slot
-            self.turned = f"{slot.what} is spent"
+            self.turned = f"{slot.what} {TOO_LITTLE}"
             until_s = min(slot.ends, self._parts.clock() + SPENT_S)
             self._parts.spent[slot.key] = (until_s, slot.what)
             return self._refuse(most.nano, self.turned)

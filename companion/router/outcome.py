@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 NO_ANSWER_BYTES: Final = 400
 _REASON_BYTES: Final = 120
+TOO_LITTLE: Final = "has too little left"
+"""What is said of a budget that refused: there may be something in it, but less than an attempt may
+cost at most."""
 _WHY_BYTES: Final = 240
 
 
@@ -128,7 +131,7 @@ def no_answer_text(
     if models == 0:
         parts.append("no model is configured")
         todo = "Add one to ganglion.toml (see docs/backends.md)"
-    elif any(v.reason.endswith("is spent") for v in verdicts if not v.chosen):
+    elif any(v.reason.endswith(TOO_LITTLE) for v in verdicts if not v.chosen):
         todo = "Raise that budget (see docs/spending.md), wait for it to begin anew"
     elif "auth" in codes:
         todo = "Check that key in ganglion.toml (see docs/backends.md)"

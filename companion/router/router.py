@@ -14,6 +14,7 @@ from companion.router.crew import Crew
 from companion.router.decide import Candidate, Plan, Signal, Snapshot, decide
 from companion.router.health import Health, HealthStore
 from companion.router.outcome import (
+    TOO_LITTLE,
     Accept,
     Answered,
     Attempt,
@@ -136,7 +137,7 @@ class Router:
             del spent[key]
         for slot in slots(device, now):
             if slot.key in spent:
-                return f"{slot.what} is spent"
+                return f"{slot.what} {TOO_LITTLE}"
         return ""
 
     def snapshot(self) -> Snapshot:
