@@ -7,20 +7,19 @@ not pay for it.
 import asyncio
 import contextlib
 import email.utils
-import ipaddress
 import logging
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
-from urllib.parse import urlsplit
 
 from companion.backends import anthropic_shape as shape
 from companion.backends import completion, prompt
 from companion.backends.base import Answer, BackendError, Card, Request
 from companion.backends.fit import fit, fits
 from companion.backends.stream import Events
+from companion.config.house import is_loopback_url
 
 if TYPE_CHECKING:
     import anthropic
@@ -76,8 +75,10 @@ class AnthropicBackend:
             ),
             # The SDK's own client would follow, and take the key along.
             follow_redirects=False,
-            # A proxy of the environment is honoured, but never on the way to this very machine.
-            trust_env=not _on_loopback(self._url),
+            # SSL_CERT_FILE and SSL_CERT_DIR hold for every server. A proxy of the environment does
+            # not hold for the house: what is private would leave it that way.
+            verify=httpx2.create_ssl_context(),
+            trust_env=not (card.local or is_loopback_url(self._url)),
         )
         self._client = anthropic.AsyncAnthropic(
             api_key=key,
@@ -191,14 +192,6 @@ async def _assembled(response: Any) -> tuple[dict[str, Any], float | None]:
         if assembly.ended:
             break
     return assembly.message(), first_s
-
-
-def _on_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _retry_after(error: "anthropic.APIStatusError") -> float | None:

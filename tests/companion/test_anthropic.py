@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -473,7 +474,7 @@ async def test_neither_key_nor_sentence_is_in_an_error_log_or_repr(
     assert KEY not in told and "secret wish" not in told
 
 
-async def test_a_proxy_is_asked_unless_the_url_is_this_machine(
+async def test_a_proxy_is_asked_for_the_outside_and_never_for_the_house(
     upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scripted upstream stands in for the proxy: it sees the whole URL in the request."""
@@ -485,6 +486,11 @@ async def test_a_proxy_is_asked_unless_the_url_is_this_machine(
     assert upstream.paths == ["http://models.invalid/v1/messages"]
     here = AnthropicBackend(CARD, key=KEY, url="http://127.0.0.1:9")
     assert await _outcome(here.answer(request())) == "connection"
+    # 192.0.2.1 is nobody's (RFC 5737): whether it answers is not the question, but who is asked.
+    house = AnthropicBackend(
+        replace(CARD, local=True), key=KEY, url="http://192.0.2.1:9", timeout_s=0.2
+    )
+    assert await _outcome(house.answer(request())) in ("connection", "timeout")
     assert len(upstream.requests) == 1
-    await away.aclose()
-    await here.aclose()
+    for backend in (away, here, house):
+        await backend.aclose()
