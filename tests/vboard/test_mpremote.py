@@ -40,10 +40,10 @@ class Bench:
 
 @pytest_asyncio.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with VirtualBoard(tmp_path, "bench", BoardConfig(port=1)) as board:
-        async with Line(board).open() as port:
-            await board.wait_serial("ganglion: boot")
-            yield Bench(board, port)
+    board = VirtualBoard(tmp_path, "bench", BoardConfig(port=1))
+    async with board, Line(board).open() as port:
+        await board.wait_serial("ganglion: boot")
+        yield Bench(board, port)
 
 
 async def test_exec_and_eval(bench: Bench) -> None:
