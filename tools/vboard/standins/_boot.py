@@ -39,7 +39,10 @@ def go(g, before):
     from _flash import Flash
 
     vfs.umount("/")
-    vfs.mount(Flash(size), "/")
+    try:
+        vfs.mount(Flash(size), "/")
+    except OSError:
+        __import__("_format").format(Flash(size))
     os.chdir("/")
     _hw.attach()
     if _hw.mem[_LEAPS]:
