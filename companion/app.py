@@ -9,19 +9,22 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from companion import wire
 from companion.backends.base import Backend, Card
-from companion.config import BackendConfig, Config, ConfigError, StoreConfig, read_key
+from companion.config import BackendConfig, Config, ConfigError, read_key
+from companion.config.keys import secrets as known_secrets
 from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link, PahoLink
+from companion.ops.logs import log_answer
+from companion.ops.metrics import Metrics
 from companion.router import Router
 from companion.store import Row, Store
 from companion.turn import Turns
+from companion.web.tokens import TokenBook
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +52,25 @@ class Companion:
         self.config = config
         self.credentials = credentials
         self.broker = BrokerUrl.parse(config.broker.url)
+        if self.broker.password:
+            known_secrets.add(self.broker.password)
         self.token = config.token or secrets.token_urlsafe(32)
         self.link: Link = link or _link(config)
         self.fleet = Fleet()
         self.router = Router(backends if backends is not None else make_backends(config))
         self.contexts = Contexts()
-        self.store = None if config.store is None else Store(_path(config.store))
+        self.store = None if config.store is None else Store(config.store)
+        self.metrics = Metrics()
+        self._measure()
+        self.tokens = TokenBook(self.token, None if self.store is None else self.store.tokens)
+        self.config_problem: Callable[[], str] = str
+        """Why the configuration cannot be read again, "" while nothing is wrong."""
         self.turns = Turns(
             publish=self.link.publish,
             fleet=self.fleet,
             contexts=self.contexts,
             router=self.router,
-            record=_no_record if self.store is None else self.store.add,
+            record=self._record,
             concurrent_max=config.limits.concurrent_asks,
         )
         self.dispatch = Dispatch(self.link, self.fleet, self.turns.watches)
@@ -99,8 +109,40 @@ class Companion:
                 await asyncio.wait_for(task, STOP_S)
         self._tasks.clear()
         await self.router.aclose()
+        await self.tokens.settle()
         if self.store is not None:
             await self.store.aclose()
+
+    def problems(self) -> list[str]:
+        """What is wrong besides the broker, for an operator to act on."""
+        store = "" if self.store is None else self.store.problem
+        return [problem for problem in (store, self.config_problem()) if problem]
+
+    def apply(self, old: Config, new: Config) -> list[str]:
+        """Go on with another configuration. Returns what of it was not taken over."""
+        left = ["[[backend]] and [router]"] if _answers(old) != _answers(new) else []
+        self.config = new
+        self.turns.concurrent_max = new.limits.concurrent_asks
+        return left
+
+    def _measure(self) -> None:
+        """What is read when somebody scrapes the metrics."""
+        gauge, store = self.metrics.gauge, self.store
+        gauge("open_asks", "Asks that wait for a model.", lambda: self.turns.running)
+        gauge(
+            "devices_online", "Devices that are there.", lambda: sum(d.online for d in self.fleet)
+        )
+        gauge("broker_connected", "1 while the broker is.", lambda: self.link.connected.is_set())
+        if store is not None:
+            gauge("store_ok", "1 while the database can be written.", lambda: not store.problem)
+            gauge("store_rows_waiting", "Answers not written yet.", lambda: store.waiting)
+            gauge("store_rows_dropped", "Answers that never will be.", lambda: store.dropped)
+
+    def _record(self, row: Row) -> None:
+        self.metrics.record(row)
+        log_answer(row)
+        if self.store is not None:
+            self.store.add(row)
 
     # -- messages
 
@@ -186,7 +228,7 @@ class Companion:
     async def _serve_http(self) -> None:
         import uvicorn
 
-        from companion.web import create_app
+        from companion.web.app import create_app
 
         host, port = self.config.http.host, self.config.http.port
         sock = _listen(host, port)
@@ -216,6 +258,11 @@ def make_backends(config: Config) -> list[Backend]:
     configs = {b.name: b for b in config.backends}
     order = config.router.order or ("commands", *configs)
     return [_openai(configs[name]) if name in configs else _commands() for name in order]
+
+
+def _answers(config: Config) -> tuple[object, ...]:
+    """What decides who is asked."""
+    return config.backends, config.router, config.groups, config.caps, config.timezone
 
 
 def _commands() -> Backend:
@@ -249,14 +296,6 @@ def _link(config: Config) -> PahoLink:
         return PahoLink(broker.url, ca=broker.ca, client_id=broker.client_id)
     except OSError as error:
         raise ConfigError(f"broker.ca: {broker.ca} cannot be used: {error}") from None
-
-
-def _path(config: StoreConfig) -> Path:
-    return Path(config.url.removeprefix("sqlite:///"))
-
-
-def _no_record(row: Row) -> None:
-    """Without a store nothing is kept."""
 
 
 def _device(topic: str) -> str | None:

@@ -122,9 +122,9 @@ FIRMWARE = {
 }
 
 COMPANION_ORDER = [
-    {"wire", "zones"},
+    {"chart", "wire", "zones"},
     {"link", "store", "meter", "context", "toolset", "config"},
-    {"backends", "fleet"},
+    {"backends", "fleet", "ops"},
     {"router"},
     {"turn", "dispatch"},
     {"web"},

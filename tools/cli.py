@@ -14,6 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tools import config as configuration
+from tools import report, tokens
+from tools.options import ConfigOption, HomeOption, JsonOption
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -25,15 +28,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="State folder. Default: $GANGLION_HOME, or ~/.local/state/ganglion.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BrokerOption = Annotated[
     str,
     typer.Option("--broker", metavar="URL", envvar="GANGLION_BROKER", show_envvar=True,
@@ -45,11 +39,11 @@ CaOption = Annotated[
 ]
 
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", envvar="GANGLION_CONFIG", show_envvar=True,
-                 help="Backends and limits. Default: ganglion.toml in the state folder."),
-]  # fmt: skip
+backends_app = typer.Typer(
+    help="Who can answer: providers, models, prices; and whether one of them works.",
+    no_args_is_help=True,
+)
+app.add_typer(backends_app, name="backends")
 
 
 @app.callback()
@@ -313,6 +307,54 @@ def demo(
     raise typer.Exit(demos.run(options))
 
 
+app.add_typer(report.app, name="report")
+app.command()(report.budget)
+
+
+app.add_typer(configuration.app, name="config")
+app.add_typer(tokens.app, name="token")
+
+
+@backends_app.command("list")
+def backends_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """The providers that are known: models, USD per million tokens, what they do with prompts.
+
+    Your own: a TOML file each in the folder profiles/ of the state folder (docs/backends.md).
+    """
+    from datetime import date
+
+    from tools import backends
+    from tools.state import Home
+
+    rows = backends.listed(Home(home), date.today())
+    if as_json:
+        _print_json(rows)
+    else:
+        print("\n".join(backends.lines(rows)))
+
+
+@backends_app.command("check")
+def backends_check(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="ID", help="Instead of the one that is configured.")
+    ] = "",
+    config: ConfigOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Make a few short, real calls to NAME and print what worked. They cost what they cost.
+
+    NAME is a backend of ganglion.toml, or a provider whose key is in the environment.
+    """
+    from datetime import date
+
+    from tools import backends
+    from tools.state import Home
+
+    if not backends.run_check(Home(home), name, model, config, date.today()):
+        raise typer.Exit(FAILED)
+
+
 def _client(home: Path | None) -> Any:
     from tools.client import Client
     from tools.state import Home
@@ -344,9 +386,9 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _print_json(value: object) -> None:
-    import json
+    from tools.render import json_line
 
-    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")), flush=True)
+    print(json_line(value), flush=True)
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:

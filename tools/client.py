@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from tools.problem import Problem, Usage
 from tools.state import Running
@@ -62,6 +62,17 @@ class Client:
     def remove_sender(self, name: str) -> None:
         self._request("DELETE", f"/senders/{quote(name, safe='')}")
 
+    def tokens(self) -> list[dict[str, Any]]:
+        """``[{"name", "scope", "created", "last_used"}]``, times in Unix seconds."""
+        return list(self._request("GET", "/tokens"))
+
+    def add_token(self, name: str, scope: str) -> dict[str, Any]:
+        """``{"name", "scope", "token"}``. Refused with status 409 when there is one."""
+        return dict(self._request("POST", "/tokens", {"name": name, "scope": scope}))
+
+    def remove_token(self, name: str) -> None:
+        self._request("DELETE", f"/tokens/{quote(name, safe='')}")
+
     def say(self, device: str, text: str, speaker: str = "") -> dict[str, Any]:
         """A turn, answered or not; Usage for a text that no message can carry."""
         check_text(text)
@@ -73,6 +84,17 @@ class Client:
         body = {"tool": tool, "args": args}
         return dict(self._request("POST", f"/devices/{quote(device, safe='')}/do", body))
 
+    def get(self, path: str, **query: str) -> Any:
+        """What a GET answers; a query that is "" is left out."""
+        return self._request("GET", _with(path, query))
+
+    def content(self, path: str, **query: str) -> bytes:
+        """The same for what is no JSON: the bytes as they come."""
+        status, content = self._fetch("GET", _with(path, query))
+        if status >= 400:
+            raise _refused(status, _json(content))
+        return content
+
     def abandon(self) -> None:
         """Close the connection of a request that another thread waits for."""
         connection = self._open
@@ -82,6 +104,19 @@ class Client:
     def _request(
         self, method: str, path: str, body: object = None, *, fine: tuple[int, ...] = ()
     ) -> Any:
+        status, content = self._fetch(method, path, body)
+        answer = _json(content)
+        if answer is None:
+            raise Problem(
+                f"{self.running.url} answers, but not as a Ganglion companion does. "
+                "Start `ganglion serve` again."
+            )
+        if status >= 400 and status not in fine:
+            raise _refused(status, answer)
+        return answer
+
+    def _fetch(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """Status and content."""
         connection = http.client.HTTPConnection(
             self._address.hostname or "", self._address.port, timeout=_ANSWER_S
         )
@@ -97,7 +132,7 @@ class Client:
                 },
             )
             response = connection.getresponse()
-            status, content = response.status, response.read()
+            return response.status, response.read()
         except ConnectionRefusedError as error:
             raise Problem(
                 f"nothing listens at {self.running.url}: the companion has ended. "
@@ -117,16 +152,19 @@ class Client:
         finally:
             self._open = None
             connection.close()
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            raise Problem(
-                f"{self.running.url} answers, but not as a Ganglion companion does. "
-                "Start `ganglion serve` again."
-            ) from None
-        if status >= 400 and status not in fine:
-            raise _refused(status, answer)
-        return answer
+
+
+def _with(path: str, query: dict[str, str]) -> str:
+    given = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _json(content: bytes) -> Any:
+    """None for what is none."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
 
 
 def check_text(text: str) -> None:

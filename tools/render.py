@@ -125,6 +125,11 @@ def clean(text: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def json_line(value: object) -> str:
+    """JSON for programs, in one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def table(head: list[str], rows: list[list[str]], paint: Paint) -> list[str]:
     """Columns as wide as their widest entry."""
     widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]

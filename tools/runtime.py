@@ -1,4 +1,5 @@
-"""MicroPython and mosquitto: the ones on PATH, or unpacked under `.cache/` with no root.
+"""MicroPython and mosquitto: the ones on PATH, or unpacked under `.cache/` with no root. For the
+tests also PostgreSQL, in `postgres.py`.
 
 `GANGLION_MICROPYTHON` and `GANGLION_MOSQUITTO` (a command line each) come before both. What is
 unpacked are the packages of a Debian archive, through apt's own settings of this machine (so its
@@ -182,6 +183,10 @@ def unpack(folder: Path, fetch: Callable[[Path], None]) -> None:
 
 
 def _still_runs(folder: Path) -> bool:
+    if folder.name == "postgresql":
+        from tools.postgres import unpacked
+
+        return unpacked(folder) is not None
     return bool(
         _unpacked_mosquitto(folder) if folder.name == "mosquitto" else _unpacked_micropython(folder)
     )
@@ -283,10 +288,15 @@ _NO_ROOT = (
 
 
 class Apt:
-    """apt over private folders below ``aside``. ``arch`` given: as if nothing were installed."""
+    """apt over private folders below ``aside``. ``arch`` given: as if nothing were installed;
+    ``lacking``: as if the packages whose whole names that matches were not."""
 
     def __init__(
-        self, aside: Path, archives: Sequence[tuple[str, str]], arch: str | None = None
+        self,
+        aside: Path,
+        archives: Sequence[tuple[str, str]],
+        arch: str | None = None,
+        lacking: str | None = None,
     ) -> None:
         self._aside = aside
         self._where = Path(tempfile.mkdtemp(prefix="apt-", dir=aside))
@@ -311,6 +321,12 @@ class Apt:
                 f"-oAPT::Architectures={arch}",
                 "-oDir::State::status=/dev/null",
             ]
+        if lacking:
+            status = self._where / "status"
+            installed = Path("/var/lib/dpkg/status").read_text(errors="replace").split("\n\n")
+            package = re.compile(rf"Package: ({lacking})$", re.MULTILINE)
+            status.write_text("\n\n".join(p for p in installed if not package.match(p)))
+            self._options.append(f"-oDir::State::status={status}")
 
     def update(self) -> bool:
         say(f"reading the package lists of {self._suites}")
@@ -327,11 +343,12 @@ class Apt:
             shown = _run("apt-cache", *self._options, "show", "--no-all-versions", package)
         except subprocess.CalledProcessError:
             return ()
-        match = re.search(r"^Version: (?:\d+:)?(\d+)\.(\d+)", shown, re.MULTILINE)
+        match = re.search(r"^Version: (?:\d+:)?(\d+)[.+](\d+)", shown, re.MULTILINE)
         return tuple(map(int, match.groups())) if match else ()
 
-    def unpack(self, package: str) -> None:
-        """Download ``package`` and all it needs that is not installed; unpack into ``root/``.
+    def unpack(self, package: str, unused: re.Pattern[str] = _UNUSED, share: str = "") -> None:
+        """Download ``package`` and all it needs that is not installed, but for what ``unused``
+        names; unpack into ``root/``. Of ``usr/share`` only the folder ``share`` is kept.
 
         A simulated installation names exactly those: it resolves alternatives and what the host
         has, which a walk over `apt-cache depends` does not.
@@ -341,7 +358,7 @@ class Apt:
                 "apt-get", *self._options, "-s", "install", "--no-install-recommends", package
             )
             names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
-            names = [n for n in names if not _UNUSED.fullmatch(n.partition(":")[0])]
+            names = [n for n in names if not unused.fullmatch(n.partition(":")[0])]
             debs = self._where / "debs"
             debs.mkdir()
             _run("apt-get", *self._options, "download", *names, cwd=debs)
@@ -353,7 +370,9 @@ class Apt:
             ) from error
         for folder in self._aside.glob("apt-*"):
             shutil.rmtree(folder)
-        shutil.rmtree(self._aside / "root/usr/share", ignore_errors=True)
+        for folder in self._aside.glob("root/usr/share/*"):
+            if folder.name != share:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keyring() -> str:
@@ -383,14 +402,17 @@ def _dotted(version: Sequence[int]) -> str:
 
 def main() -> int:
     """Unpack what is missing; say what is in use, unless `--quiet`."""
+    from tools import postgres
+
     try:
-        found, broker = micropython(), mosquitto()
+        found, broker, database = micropython(), mosquitto(), postgres.programs()
     except RuntimeMissing as error:
         print(f"ganglion: {error}", file=sys.stderr)
         return 1
     if "--quiet" not in sys.argv:
         say(found.description)
         say(f"mosquitto, {'unpacked' if str(CACHE) in broker[-1] else broker[-1]}")
+        say(f"PostgreSQL {database.origin}, for tests")
         say("ready; `make demo` starts a board and a chat")
     return 0
 

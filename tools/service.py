@@ -13,14 +13,14 @@ import dataclasses
 import logging
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from tools.config import file_of, read_config
 from tools.ending import orders
 from tools.problem import Problem, Usage, shown
 from tools.state import Broker, Home, Running
@@ -48,40 +48,46 @@ class Options:
 
 
 def serve(options: Options) -> None:
-    """Run until SIGINT, SIGTERM or SIGHUP. Problem when it cannot start."""
-    _log_to_stderr()
+    """Run until SIGINT or SIGTERM, or until the terminal goes away. Problem when it cannot
+    start."""
+    from companion.config.model import LogConfig
+    from companion.ops import logs
+
+    logs.start(LogConfig(), debug=logs.wants_debug())
     os.umask(0o077)  # what people said and what devices did is nobody else's to read
     with options.home.serving():
-        config = _load(options)
-        with _broker(options, config) as (settings, embedded):
+        said = _load(options)
+        logs.start(said.log, debug=logs.wants_debug())
+        with _broker(options, said) as (settings, embedded):
             from companion.config import StoreConfig
 
-            store = StoreConfig(f"sqlite:///{options.home.folder / 'companion.db'}")
-            asked_port = options.http_port or config.http.port
-            config = dataclasses.replace(
-                config,
+            asked_port = options.http_port or said.http.port
+            store = said.store or StoreConfig()
+            url = store.url or f"sqlite:///{options.home.folder / 'companion.db'}"
+            running = dataclasses.replace(
+                said,
                 broker=settings,
-                http=dataclasses.replace(config.http, port=asked_port),
-                store=config.store or store,
+                http=dataclasses.replace(said.http, port=asked_port),
+                store=dataclasses.replace(store, url=url),
             )
             from companion.app import run
 
-            run(_companion(options.home, config, embedded))
+            run(_companion(options, said, running, embedded))
 
 
 def _load(options: Options) -> Config:
-    from companion.config import Config, ConfigError, load
+    from companion.config import ConfigError
 
-    path = options.config
-    if path is None:
-        path = options.home.config
-        if not path.exists():
-            return Config()
-    log.info("backends and limits from %s", shown(path))
+    path = file_of(options.home, options.config)
+    if path.exists():
+        log.info("backends and limits from %s", shown(path))
     try:
-        return load(path)
+        reading = read_config(path, options.home)
     except ConfigError as error:
         raise Usage(str(error)) from error
+    for warning in reading.warnings:
+        log.warning("%s", warning)
+    return reading.config
 
 
 @contextlib.contextmanager
@@ -121,18 +127,35 @@ def _broker(
         embedded.stop()
 
 
-async def _companion(home: Home, config: Config, embedded: EmbeddedBroker | None) -> None:
+async def _companion(
+    options: Options, said: Config, running: Config, embedded: EmbeddedBroker | None
+) -> None:
     from companion.app import Companion
     from companion.config import ConfigError
+    from companion.config.reload import Reloader
+    from companion.ops import logs
 
+    home = options.home
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, *orders()):
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
-        companion = Companion(config, embedded)
+        companion = Companion(running, embedded)
     except ConfigError as error:
         raise Usage(str(error)) from error
+
+    def apply(old: Config, new: Config) -> list[str]:
+        left = companion.apply(old, new)
+        logs.start(new.log, debug=logs.wants_debug())
+        return left
+
+    path = file_of(home, options.config)
+    reloader = Reloader(path, lambda: read_config(path, home, keys=True), said, running, apply)
+    companion.config_problem = reloader.problem
+    if signal.SIGHUP in orders():
+        loop.add_signal_handler(signal.SIGHUP, _hung_up(stop, reloader.ask))
+    watching = loop.create_task(reloader.run())
     try:
         try:
             await companion.start()
@@ -147,14 +170,38 @@ async def _companion(home: Home, config: Config, embedded: EmbeddedBroker | None
                 token=companion.token,
                 pid=os.getpid(),
                 broker=Broker(broker.host, broker.port, broker.tls),
-                ca=str(config.broker.ca.absolute()) if config.broker.ca else None,
+                ca=str(running.broker.ca.absolute()) if running.broker.ca else None,
             )
         )
         await _say_what_is_where(home, companion, embedded, stop)
         await stop.wait()
         print("\nganglion: stopping", flush=True)
     finally:
+        watching.cancel()
         await companion.stop()
+
+
+def _hung_up(stop: asyncio.Event, reload: Callable[[], None]) -> Callable[[], None]:
+    """What SIGHUP means: that our terminal went away, or, where there is none or it is still
+    there, that the configuration is to be read again."""
+    attended = has_terminal()
+
+    def heard() -> None:
+        if attended and not has_terminal():
+            stop.set()
+        else:
+            reload()
+
+    return heard
+
+
+def has_terminal() -> bool:
+    """Whether a terminal controls this process."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def _say_what_is_where(
@@ -188,16 +235,3 @@ async def _say_what_is_where(
         f'`{home.command("say")} board "turn on pin 5"`. Ctrl-C ends this.',
         flush=True,
     )
-
-
-def _log_to_stderr() -> None:
-    debug = bool(os.environ.get("GANGLION_DEBUG"))
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-    )
-    # Chatty at INFO and DEBUG: each request to a model, each event of the loop.
-    for name in ("httpx", "httpx2", "httpcore", "openai", "asyncio", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.WARNING)

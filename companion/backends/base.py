@@ -71,6 +71,9 @@ class Request:
     here."""
     wants_text: bool = False
     """Only a text is wanted, for a routine: there are no tools, and calls would be an error."""
+    local_time: str = ""
+    """The device's time of day when the ask came in, as ``2026-11-21T13:05+01:00``; "" where its
+    zone is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,10 @@ class Card:
     """The 95th percentile of its answer time until it has been measured."""
     joules_per_token: float | None = None
     """As its publisher estimates; None: nothing is published."""
+    here: bool = False
+    """It computes on this machine: in this process, or at a url on loopback."""
+    watts: float | None = None
+    """What its machine draws while it answers, as its owner says; None: not said."""
     keeps_prompts: bool | None = None
     """Whether the provider keeps what it is sent; None: not known."""
     region: str = ""

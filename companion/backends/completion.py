@@ -1,38 +1,49 @@
-"""The JSON of a chat completion → an Answer, or BackendError ``bad_response``. Pure.
+"""The JSON of a chat completion → an Answer, or BackendError. Pure.
 
 Whatever an upstream sends is taken for a stranger's: each field may be missing or of another
-type.
+type, and no number of it is believed past what can be true.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from companion.backends.base import Answer, BackendError, Call, ToolSpec, Usage
+from companion.backends.profile import PLAIN, Quirks
+from companion.backends.prompt import BYTES_PER_TOKEN, Size
 
-CHARS_PER_TOKEN: Final = 4
-"""For estimates only; what English text comes to with common tokenizers."""
 TEXT_BYTES_MAX: Final = 1024
 _MODEL_CHARS_MAX: Final = 64
-_TOKENS_MAX: Final = 1_000_000_000
-"""What no answer takes; a larger count is a lie that must not overflow anything."""
 
 
-def read(body: bytes, specs: Sequence[ToolSpec], prompt_chars: int, model: str) -> Answer:
-    """The answer in a completion's body. ``prompt_chars`` and ``model`` are what was sent, for
-    upstreams that report neither tokens nor their model."""
-    data = _loads(body)
-    if not isinstance(data, dict):
-        _bad("its answer is no JSON object")
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What an answer is held to: the prompt's size, the most tokens that were asked for, and the
+    model, for upstreams that do not name theirs."""
+
+    size: Size
+    output_tokens: int
+    model: str
+
+
+def read(
+    data: Mapping[str, Any], specs: Sequence[ToolSpec], sent: Sent, quirks: Quirks = PLAIN
+) -> Answer:
+    """The answer in a completion. Raises BackendError ``bad_response`` or ``refused``, or with
+    the code that fits when it is an error in spite of its status."""
     choices = data.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        raise_error(data)
         _bad("its answer is empty (no choices)")
-    choice = choices[0]
     message = choice.get("message")
     if not isinstance(message, dict):
+        raise_error(choice)
         _bad("its answer is empty (no message)")
+    raise_error(choice)
     calls = _calls(message)
-    say = _text(message)
+    say = _say(message)
     _finished(choice.get("finish_reason"), calls)
     if not calls and say is None:
         _bad("it said nothing")
@@ -41,9 +52,65 @@ def read(body: bytes, specs: Sequence[ToolSpec], prompt_chars: int, model: str) 
         calls=calls,
         say=say,
         more=_more(calls, say, specs),
-        usage=_usage(data.get("usage"), prompt_chars, len(body)),
-        model=_clean(named if isinstance(named, str) and named else model)[:_MODEL_CHARS_MAX],
+        usage=_usage(data, message, sent, quirks),
+        model=_clean(named if isinstance(named, str) and named else sent.model)[:_MODEL_CHARS_MAX],
     )
+
+
+def loads(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises BackendError ``bad_response``."""
+    try:
+        data = _decode(body.decode("utf-8-sig", "surrogatepass"))
+    except (ValueError, RecursionError):
+        if body[:64].lstrip().startswith(b"<"):
+            _bad("it sent HTML instead of JSON; is the url right?")
+        _bad("it sent malformed JSON")
+    if not isinstance(data, dict):
+        _bad("its answer is no JSON object")
+    return data
+
+
+def by_status(status: int) -> tuple[str, str]:
+    """A BackendError's code and words for an HTTP status that is no success."""
+    if status in (401, 403):
+        return "auth", "it refuses the key"
+    if status == 402:
+        return "auth", "its account has no credit left"
+    if status == 404:
+        return "not_found", "it knows no such model or path"
+    if status in (408, 504):
+        return "server", "it took too long by its own clock"
+    if status == 429:
+        return "rate_limit", "its rate limit is reached"
+    if status >= 500:
+        return "server", "it failed"
+    if 300 <= status < 400:
+        return "bad_request", "it redirects elsewhere, which is not followed; is the url right?"
+    return "bad_request", "it refuses the request"
+
+
+def raise_error(data: Mapping[str, Any]) -> None:
+    """Raise BackendError where this holds an error object; some servers send one with status 200,
+    in a choice or in the middle of a stream."""
+    error = data.get("error")
+    if not error:
+        return
+    told = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
+    for code in map(str, told):
+        if code.isascii() and code.isdigit() and 400 <= int(code) < 600:
+            known, words = by_status(int(code))
+            raise BackendError(known, f"{words} ({code})")
+        if "rate_limit" in code:
+            raise BackendError("rate_limit", "its rate limit is reached")
+    raise BackendError("server", "it reports an error in its answer")
+
+
+def text_of(content: Any) -> str:
+    """The text in a message's or a delta's content: a string, or a list of parts."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
 
 
 def _bad(msg: str) -> NoReturn:
@@ -54,13 +121,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _loads(body: bytes) -> Any:
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        if body[:64].lstrip().startswith(b"<"):
-            _bad("it sent HTML instead of JSON; is the url right?")
-        _bad("it sent malformed JSON")
+# One for all: json.loads with an argument makes a new one each time.
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 def _calls(message: Mapping[str, Any]) -> tuple[Call, ...]:
@@ -82,7 +144,7 @@ def _arguments(raw: Any, name: str) -> dict[str, Any]:
     if raw is None or raw == "":
         return {}
     try:
-        args = json.loads(raw, parse_constant=_no_constant) if isinstance(raw, str) else raw
+        args = _decode(raw) if isinstance(raw, str) else raw
     except (ValueError, RecursionError):
         _bad(f"its arguments of {name[:48]} are malformed JSON")
     if not isinstance(args, dict):
@@ -90,14 +152,9 @@ def _arguments(raw: Any, name: str) -> dict[str, Any]:
     return args
 
 
-def _text(message: Mapping[str, Any]) -> str | None:
-    content = message.get("content") or message.get("refusal")
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
-        content = "".join(part for part in parts if isinstance(part, str))
-    if not isinstance(content, str):
-        return None
-    raw = _clean(content).strip().encode()
+def _say(message: Mapping[str, Any]) -> str | None:
+    text = text_of(message.get("content")) or text_of(message.get("refusal"))
+    raw = _clean(text).strip().encode()
     if len(raw) > TEXT_BYTES_MAX:
         raw = raw[: TEXT_BYTES_MAX - 3].decode(errors="ignore").rstrip().encode() + "…".encode()
     return raw.decode() or None
@@ -118,6 +175,8 @@ def _finished(reason: Any, calls: tuple[Call, ...]) -> None:
         return
     if reason == "content_filter":
         raise BackendError("refused", "its content filter refused")
+    if reason is None:
+        _bad("it ended without a finish reason")
     _bad(f"it ended in an unknown way ({str(reason)[:32]})")
 
 
@@ -131,26 +190,76 @@ def _more(calls: tuple[Call, ...], say: str | None, specs: Sequence[ToolSpec]) -
     return 1
 
 
-def _usage(raw: Any, prompt_chars: int, body_bytes: int) -> Usage:
-    if not isinstance(raw, dict) or not _count(raw.get("prompt_tokens")):
-        return Usage(
-            input=-(-prompt_chars // CHARS_PER_TOKEN),
-            output=-(-body_bytes // CHARS_PER_TOKEN),
-            estimated=True,
-        )
-    into = raw.get("prompt_tokens_details")
-    out = raw.get("completion_tokens_details")
-    cached = _count(into.get("cached_tokens")) if isinstance(into, dict) else 0
+# -- usage
+
+
+def _usage(
+    data: Mapping[str, Any], message: Mapping[str, Any], sent: Sent, quirks: Quirks
+) -> Usage:
+    """What it reports, held to what can be true: no more input than ``Size.bound_tokens``, no
+    more output than was asked for, and no part larger than its whole."""
+    usage = next((u for p in quirks.usage_at if isinstance(u := _at(data, data, p), dict)), {})
+    read_in, read_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    cached = _first(data, usage, quirks.cached_at)
+    reasoning = _first(data, usage, quirks.reasoning_at)
+    if read_out and quirks.reasoning_apart:
+        read_out += reasoning
+    if read_in and quirks.rest_is_output:
+        read_out = max(read_out, _count(usage.get("total_tokens")) - read_in)
+    written = _first(data, usage, quirks.cache_written_at)
+    input_ = min(read_in or sent.size.tokens, sent.size.bound_tokens)
+    # What was thought and is not shown is not in the guess.
+    output = min(read_out or _tokens(message), sent.output_tokens)
+    held_cached = min(cached, input_)
+    held_written = min(written, input_ - held_cached)
+    held_reasoning = min(reasoning, output)
     return Usage(
-        input=_count(raw.get("prompt_tokens")),
-        output=_count(raw.get("completion_tokens")),
-        # The second name is DeepSeek's.
-        cached=cached or _count(raw.get("prompt_cache_hit_tokens")),
-        reasoning=_count(out.get("reasoning_tokens")) if isinstance(out, dict) else 0,
+        input=input_,
+        output=output,
+        cached=held_cached,
+        reasoning=held_reasoning,
+        estimated=not (read_in and read_out),
+        cache_written=held_written,
+        suspect=any(
+            said > held
+            for said, held in (
+                (read_in, input_),
+                (read_out, output),
+                (cached, held_cached),
+                (written, held_written),
+                (reasoning, held_reasoning),
+            )
+        ),
     )
+
+
+def _tokens(message: Mapping[str, Any]) -> int:
+    return -(-len(json.dumps(message)) // BYTES_PER_TOKEN)
+
+
+def _first(data: Mapping[str, Any], usage: Mapping[str, Any], paths: Sequence[str]) -> int:
+    """The first count that is there."""
+    for path in paths:
+        value = _at(data, usage, path)
+        if isinstance(value, int):
+            return _count(value)
+    return 0
+
+
+def _at(data: Mapping[str, Any], usage: Mapping[str, Any], path: str) -> Any:
+    """What stands at a dotted path (``profile.Quirks``); a number is a place in a list."""
+    node: Any = data if path.startswith("/") else usage
+    for key in path.removeprefix("/").split("."):
+        if isinstance(node, dict):
+            node = node.get(key)
+        elif isinstance(node, list) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            return None
+    return node
 
 
 def _count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
-    return min(max(value, 0), _TOKENS_MAX)
+    return max(value, 0)

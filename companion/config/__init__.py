@@ -1,5 +1,6 @@
 """``ganglion.toml`` → frozen dataclasses."""
 
+from companion.config.keys import read_key
 from companion.config.model import (
     BackendConfig,
     BrokerConfig,
@@ -10,7 +11,9 @@ from companion.config.model import (
     RouterConfig,
     StoreConfig,
 )
-from companion.config.read import TIERS, load, parse, read_key
+from companion.config.read import Profiles, Reading, load, parse, read
+from companion.config.sections import TIERS
+from companion.config.table import ConfigErrors, Finding
 
 __all__ = [
     "TIERS",
@@ -18,11 +21,16 @@ __all__ = [
     "BrokerConfig",
     "Config",
     "ConfigError",
+    "ConfigErrors",
+    "Finding",
     "HttpConfig",
     "LimitsConfig",
+    "Profiles",
+    "Reading",
     "RouterConfig",
     "StoreConfig",
     "load",
     "parse",
+    "read",
     "read_key",
 ]

@@ -57,6 +57,9 @@ class BackendConfig:
     """``service/user`` in the keyring of the system. The key itself is never in the
     configuration."""
     prices: Prices | None = None
+    free: bool = False
+    """It asks no money. Without this and without prices, said or known, a backend outside the house
+    is refused: it would spend past every budget, unseen."""
     timeout_s: float = 60.0
     stream: bool = False
     house: bool | None = None

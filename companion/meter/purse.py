@@ -10,7 +10,7 @@ Window: TypeAlias = Literal["hour", "day", "month"]
 @dataclass(frozen=True, slots=True)
 class Cap:
     """One budget as its owner wrote it. ``name`` is a device's or a group's; "" for the house,
-    or for each device by itself."""
+    or for each device, or each group, by itself."""
 
     scope: Scope
     window: Window

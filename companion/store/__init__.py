@@ -1,6 +1,22 @@
 """What is kept: answers, claims on budgets, what is known of backends."""
 
-from companion.store.answers import KEPT_MAX, Store, StoreError, Total
+from companion.store.batch import KEPT_MAX
+from companion.store.driver import StoreError
+from companion.store.health import Health, HealthRow
+from companion.store.ledger import Ledger
 from companion.store.row import Row
+from companion.store.store import Store, Total
+from companion.store.tokens import TokenRow, Tokens
 
-__all__ = ["KEPT_MAX", "Row", "Store", "StoreError", "Total"]
+__all__ = [
+    "KEPT_MAX",
+    "Health",
+    "HealthRow",
+    "Ledger",
+    "Row",
+    "Store",
+    "StoreError",
+    "TokenRow",
+    "Tokens",
+    "Total",
+]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -20,6 +22,8 @@ from companion.app import Companion
 from companion.backends.base import Answer, Call, Card, Declined, Prices, Request, Tier
 from companion.config import BrokerConfig, Config, LimitsConfig, StoreConfig
 from companion.link import PahoLink
+from companion.store import Store
+from tools.postgres import Cluster
 
 SPECS = [
     {
@@ -288,3 +292,40 @@ async def house(broker: Broker, tmp_path: Path) -> AsyncIterator[MakeHouse]:
             return House(companion, on, stack)
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A real PostgreSQL server of our own."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Cluster) -> str:
+    """The name of a database with all tables and nothing in them."""
+
+    async def make() -> None:
+        admin = await asyncpg.connect(postgres.url())
+        await admin.execute("CREATE DATABASE template")
+        await admin.close()
+        store = Store(StoreConfig(postgres.url("template")))
+        await store.open()
+        assert store.problem == ""
+        await store.aclose()
+
+    asyncio.run(make())
+    return "template"
+
+
+@pytest_asyncio.fixture
+async def postgres_url(postgres: Cluster, postgres_template: str) -> AsyncIterator[str]:
+    """A database of one's own on it, with the companion's tables; the password is in the URL."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(postgres.url())
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+        yield postgres.url(name)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()

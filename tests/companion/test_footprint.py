@@ -7,9 +7,10 @@ CODE = """
 import sys
 from companion.app import Companion
 from companion.config import Config
-import companion.web, uvicorn, uvloop
+import companion.web.app, uvicorn, uvloop
 Companion(Config())
-heavy = {"openai", "sqlalchemy", "httpx2", "jsonschema", "numpy"} & set(sys.modules)
+heavy = {"openai", "sqlalchemy", "httpx2", "jsonschema", "numpy", "keyring", "prometheus_client",
+    "opentelemetry.sdk"} & set(sys.modules)
 status = open("/proc/self/status").read() if sys.platform == "linux" else "VmRSS: 0"
 print(sorted(heavy), int(status.split("VmRSS:")[1].split()[0]) // 1024)
 """

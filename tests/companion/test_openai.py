@@ -3,23 +3,38 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 import pytest_asyncio
+from openai.types.chat import (
+    ChatCompletionFunctionToolParam,
+    ChatCompletionMessageParam,
+    ChatCompletionStreamOptionsParam,
+)
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+from pydantic import TypeAdapter
 
 from companion.backends.base import Answer, BackendError, Call, Card, Point, Request
 from companion.backends.openai import OpenAIBackend
+from companion.backends.profile import Quirks
 from companion.meter import Prices
 from companion.toolset import ToolSpec
 from tests.companion.conftest import SPECS, MakeHouse, Phrases, until
 from tests.companion.scripted_upstream import ScriptedUpstream, completion
+from tools import specs
 
 KEY = "sk-test-0123456789abcdef"
 TOOLS = tuple(ToolSpec(**spec) for spec in SPECS)  # type: ignore[arg-type]
+FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
+ALL_TOOLS = tuple(ToolSpec(**spec.wire()) for spec in specs.read(FIRMWARE))
 
 
 def request(*messages: Any, seconds: float = 10, **fields: Any) -> Request:
@@ -94,6 +109,110 @@ async def test_what_is_sent(upstream: ScriptedUpstream, backend: OpenAIBackend) 
     assert upstream.headers[0]["authorization"] == f"Bearer {KEY}"
 
 
+MESSAGE: TypeAdapter[Any] = TypeAdapter(ChatCompletionMessageParam, config={"extra": "forbid"})
+TOOL: TypeAdapter[Any] = TypeAdapter(ChatCompletionFunctionToolParam)
+OPTIONS: TypeAdapter[Any] = TypeAdapter(ChatCompletionStreamOptionsParam)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_sent_is_what_the_sdk_would_send(
+    upstream: ScriptedUpstream, stream: bool
+) -> None:
+    backend = OpenAIBackend(Card("cloud", model="small"), upstream.url, key=KEY, stream=stream)
+    ran = ("gpio_read", {"pin": 5}, {"level": 1})
+    upstream.script([{"text": "ok"}] * 2)
+    asked = request(("u", "hello"), ("a", "Hi."), ("u", "is it on?"), ("d", (ran, ran)))
+    await backend.answer(asked)
+    await backend.aclose()
+    (body,) = upstream.requests
+    for message in body["messages"]:
+        # What the SDK takes as an iterable is only checked as it is read.
+        assert all(MESSAGE.validate_python(message).get("tool_calls", [True]))
+    for tool in body["tools"]:
+        TOOL.validate_python(tool)
+    if stream:
+        OPTIONS.validate_python(body["stream_options"])
+    assert body.keys() <= CompletionCreateParamsBase.__annotations__.keys() | {"stream"}
+    # The SDK itself makes the same of it: the same path, the same headers, the same JSON.
+    async with openai.AsyncOpenAI(api_key=KEY, base_url=upstream.url, max_retries=0) as sdk:
+        await sdk.chat.completions.create(**body)
+    assert upstream.requests[1] == body and upstream.paths[1] == upstream.paths[0]
+    ours, theirs = upstream.headers
+    for name in ("authorization", "content-type"):
+        assert ours[name] == theirs[name]
+
+
+@pytest.mark.parametrize(
+    ("card", "quirks", "extra", "expected"),
+    [
+        ({}, Quirks(), {}, {"max_tokens": 1024}),
+        ({"output_tokens": 200}, Quirks(), {}, {"max_tokens": 200}),
+        ({}, Quirks("max_completion_tokens"), {}, {"max_completion_tokens": 1024}),
+        ({}, Quirks(forbidden=frozenset({"max_tokens"})), {}, {}),
+        ({}, Quirks(extra={"a": 1, "b": 1}), {"b": 2}, {"max_tokens": 1024, "a": 1, "b": 2}),
+        # What a person writes into the configuration holds, whatever is known of the provider.
+        ({}, Quirks(forbidden=frozenset({"seed"})), {"seed": 7}, {"max_tokens": 1024, "seed": 7}),
+        ({}, Quirks(), {"max_completion_tokens": 50}, {"max_completion_tokens": 50}),
+        ({}, Quirks("max_completion_tokens"), {"max_tokens": 50}, {"max_tokens": 50}),
+    ],
+)
+async def test_which_fields_a_body_has(
+    upstream: ScriptedUpstream,
+    card: dict[str, Any],
+    quirks: Quirks,
+    extra: dict[str, Any],
+    expected: dict[str, Any],
+) -> None:
+    backend = OpenAIBackend(
+        Card("c", model="small", **card), upstream.url, quirks=quirks, extra=extra
+    )
+    upstream.script([{"text": "ok"}])
+    await backend.answer(request())
+    await backend.aclose()
+    (body,) = upstream.requests
+    assert body.pop("model") == "small" and body.pop("messages") and body.pop("tools")
+    assert body == expected
+
+
+async def test_a_bound_in_the_configuration_is_the_card_s(upstream: ScriptedUpstream) -> None:
+    card = Card("c", model="small", output_tokens=1024)
+    backend = OpenAIBackend(card, upstream.url, extra={"max_tokens": 50})
+    # What is reserved for an answer goes by the card, and what it reports is held to it.
+    assert backend.card == replace(card, output_tokens=50)
+    usage = {"prompt_tokens": 9, "completion_tokens": 51}
+    upstream.script([{"text": "ok", "usage": usage}])
+    answer = await backend.answer(request())
+    assert (answer.usage.output, answer.usage.suspect) == (50, True)
+    await backend.aclose()
+
+
+async def test_a_model_that_reads_little_gets_what_fits(upstream: ScriptedUpstream) -> None:
+    card = Card("c", model="small", context_tokens=4096, output_tokens=512)
+    backend = OpenAIBackend(card, upstream.url)
+    upstream.script([{"calls": [("gpio_write", {"pin": "lamp", "value": 1})]}])
+    answer = await backend.answer(request(tools=ALL_TOOLS))
+    assert answer.calls == (Call("gpio_write", {"pin": "lamp", "value": 1}),)
+    assert len(upstream.bodies[0]) < (4096 - 512) * 3 + 200
+    names = [tool["function"]["name"] for tool in upstream.requests[0]["tools"]]
+    assert "gpio_write" in names and len(names) < len(ALL_TOOLS)
+    with pytest.raises(BackendError) as caught:
+        await OpenAIBackend(replace(card, context_tokens=600), upstream.url).answer(request())
+    assert caught.value.code == "bad_request" and len(upstream.requests) == 1
+    await backend.aclose()
+
+
+def test_the_sdk_is_not_loaded() -> None:
+    code = (
+        "import sys\n"
+        "from companion.backends.openai import OpenAIBackend, Card\n"
+        "print(sorted({'aiohttp', 'httpx2', 'openai'} & set(sys.modules)))\n"
+        "OpenAIBackend(Card('c'), 'http://127.0.0.1:9')\n"
+        "print(sorted({'aiohttp', 'httpx2', 'openai'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['aiohttp']"]
+
+
 async def test_the_beginning_of_the_prompt_does_not_change(
     upstream: ScriptedUpstream, backend: OpenAIBackend
 ) -> None:
@@ -144,7 +263,7 @@ async def test_it_wants_the_results_when_it_only_looked(
         ({"status": 503}, "server", "503"),
         ({"status": 302}, "bad_request", "302"),
         ({"cut": True, "text": "x" * 500}, "connection", "cut"),
-        ({"hang_s": 0}, "connection", "reached"),
+        ({"hang_s": 0}, "connection", "cut"),
         ({"body": "<html>hello</html>", "content_type": "text/html"}, "bad_response", "HTML"),
         ({"body": "<html>hello</html>"}, "bad_response", "HTML"),
         ({"body": ""}, "bad_response", "malformed"),
@@ -262,7 +381,8 @@ async def test_a_lie_about_usage_is_bounded(
     lie = {"prompt_tokens": 10**30, "completion_tokens": -7}
     upstream.script([{"text": "Hello.", "usage": lie}])
     usage = (await backend.answer(request())).usage
-    assert (usage.input, usage.output) == (1_000_000_000, 0)
+    assert len(upstream.bodies[0]) < usage.input < len(upstream.bodies[0]) + 1000
+    assert usage.output > 0 and usage.suspect and usage.estimated
 
 
 async def test_the_key_is_in_no_error_log_or_repr(

@@ -50,7 +50,7 @@ def test_a_second_serve_on_the_same_home_is_refused(home: Path, serving: Serving
     assert (home / "run.json").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
     serving = Serving(tmp_path)
     children = descendants(serving.process.pid)

@@ -1,26 +1,28 @@
 """HTTP on loopback: who is there, say, do. Routes and shapes are in ``docs/architecture.md``."""
 
 import asyncio
-import hmac
-import ipaddress
 import logging
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from companion import wire
-from companion.config import Config, LimitsConfig
+from companion.config import Config
 from companion.dispatch import Dispatch, DispatchError
 from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link
+from companion.ops.metrics import CONTENT_TYPE, Metrics
 from companion.router import Router
 from companion.store import Store
+from companion.web import reports, token_routes
+from companion.web.errors import ApiError, error_response
+from companion.web.gate import Gate
+from companion.web.tokens import TokenBook
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ class Service(Protocol):
     """What is served: ``app.Companion``, seen from below."""
 
     config: Config
-    token: str
+    tokens: TokenBook
+    metrics: Metrics
     broker: BrokerUrl
     link: Link
     fleet: Fleet
@@ -37,6 +40,10 @@ class Service(Protocol):
     dispatch: Dispatch
     store: Store | None
     credentials: Credentials | None
+
+    def problems(self) -> list[str]:
+        """What is wrong besides the broker, for an operator to act on."""
+        ...
 
 
 class _Body(BaseModel):
@@ -73,47 +80,43 @@ class SenderBody(_Body):
     renew: bool = False
 
 
-class ApiError(Exception):
-    """Becomes ``{"error": {code, msg}}`` with that status."""
-
-    def __init__(self, status: int, code: str, msg: str) -> None:
-        super().__init__(msg)
-        self.status = status
-        self.code = code
-        self.msg = msg
-
-
 def create_app(companion: Service) -> ASGIApp:
-    """The application. Every route but ``/healthz`` wants the companion's token."""
-    app = FastAPI(title="Ganglion companion", docs_url=None, redoc_url=None)
+    """The application. Every route but ``/healthz`` wants a token."""
+    app = FastAPI(
+        title="Ganglion companion",
+        docs_url=None,
+        redoc_url=None,
+        # FastAPI's own, which variables of the environment could send elsewhere.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> JSONResponse:
-        return _error(error.status, error.code, error.msg)
+        return error_response(error.status, error.code, error.msg)
 
     @app.exception_handler(DispatchError)
     async def dispatch_error(_: Request, error: DispatchError) -> JSONResponse:
-        return _error(error.status, error.code, error.msg)
+        return error_response(error.status, error.code, error.msg)
 
     @app.exception_handler(RequestValidationError)
     async def bad_body(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
-            return _error(400, "bad_json", "the body is not valid JSON")
+            return error_response(400, "bad_json", "the body is not valid JSON")
         if first["loc"] == ("body",):
             msg = "the body is a JSON object, sent with Content-Type: application/json"
-            return _error(422, "bad_message", msg)
+            return error_response(422, "bad_message", msg)
         where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
-        return _error(422, "bad_message", f"{where}: {first['msg']}")
+        return error_response(422, "bad_message", f"{where}: {first['msg']}")
 
     @app.exception_handler(StarletteHTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "bad_method"}.get(error.status_code, "bad_request")
-        return _error(error.status_code, code, str(error.detail))
+        return error_response(error.status_code, code, str(error.detail))
 
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> JSONResponse:
-        return _error(500, "internal", "a fault of the companion; see its log")
+        return error_response(500, "internal", "a fault of the companion; see its log")
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:
@@ -124,8 +127,7 @@ def create_app(companion: Service) -> ASGIApp:
             "backends": [b.card.name for b in companion.router.backends],
         }
         problems = [companion.link.problem] if not broker else []
-        if companion.store is not None and companion.store.problem:
-            problems.append(companion.store.problem)
+        problems += companion.problems()
         if problems:
             body["problems"] = problems
         return JSONResponse(body, status_code=200 if broker else 503)
@@ -201,80 +203,17 @@ def create_app(companion: Service) -> ASGIApp:
     async def do(device: str, body: DoBody) -> JSONResponse:
         return JSONResponse(await companion.dispatch.do(device, body.tool, body.args))
 
-    return _Gate(app, companion.token, companion.config.http.host, companion.config.limits)
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        # Off the loop: a scrape is milliseconds, and its first one imports the library.
+        text = await asyncio.to_thread(companion.metrics.render)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
-
-def _error(status: int, code: str, msg: str) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "msg": msg}}, status_code=status)
-
-
-class _Gate:
-    """What every request passes before FastAPI sees it: Host, token, size."""
-
-    def __init__(self, app: ASGIApp, token: str, host: str, limits: LimitsConfig) -> None:
-        self._app = app
-        self._bearer = f"Bearer {token}".encode()
-        # Served on loopback, only requests that name loopback are meant for it: a page whose
-        # name was rebound to 127.0.0.1 still says its own name (DNS rebinding).
-        self._check_host = _is_loopback(host)
-        self._bytes_max = limits.request_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        headers = dict(scope["headers"])
-        refusal = self._refusal(scope["path"], headers)
-        if refusal is not None:
-            await refusal(scope, receive, send)
-            return
-        size = 0
-
-        async def bounded() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._bytes_max:
-                # A body without Content-Length shows its size only as it comes: end it here.
-                return {"type": "http.request", "body": b"", "more_body": False}
-            return message
-
-        async def answer(message: Message) -> None:
-            # What the application makes of half a body is not what went wrong.
-            if size <= self._bytes_max:
-                await send(message)
-
-        await self._app(scope, bounded, answer)
-        if size > self._bytes_max:
-            await self._too_big()(scope, receive, send)
-
-    def _refusal(self, path: str, headers: dict[bytes, bytes]) -> JSONResponse | None:
-        if self._check_host and not _names_loopback(headers.get(b"host", b"")):
-            return _error(421, "bad_host", "this server answers to localhost only")
-        given = headers.get(b"authorization", b"")
-        if path != "/healthz" and not hmac.compare_digest(given, self._bearer):
-            msg = "a header 'Authorization: Bearer <token>' is needed; the token is in run.json"
-            return _error(401, "unauthorized", msg)
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._bytes_max:
-            return self._too_big()
-        return None
-
-    def _too_big(self) -> JSONResponse:
-        return _error(413, "too_big", f"the body is over {self._bytes_max} bytes")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _names_loopback(header: bytes) -> bool:
-    try:
-        name = urlsplit(f"//{header.decode('latin-1')}").hostname
-    except ValueError:
-        return False
-    return name is not None and _is_loopback(name)
+    app.include_router(token_routes.routes(companion))
+    app.include_router(reports.routes(companion))
+    return Gate(
+        app,
+        companion.tokens,
+        companion.config.http.host,
+        lambda: companion.config.limits.request_bytes,
+    )

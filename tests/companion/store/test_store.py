@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from companion.config import StoreConfig
 from companion.store import KEPT_MAX, Row, Store, StoreError
+
+
+def store_at(path: Path) -> Store:
+    return Store(StoreConfig(f"sqlite:///{path}"))
 
 
 def row(ask: str = "a1.1", device: str = "kitchen", **fields: object) -> Row:
@@ -17,7 +22,7 @@ def row(ask: str = "a1.1", device: str = "kitchen", **fields: object) -> Row:
 
 async def test_rows_are_written_without_anybody_waiting(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "companion.db"
-    store = Store(path)
+    store = store_at(path)
     await store.open()
     began = time.perf_counter()
     for n in range(1000):
@@ -31,7 +36,7 @@ async def test_rows_are_written_without_anybody_waiting(tmp_path: Path) -> None:
 
 
 async def test_an_answer_is_recorded_once(tmp_path: Path) -> None:
-    store = Store(tmp_path / "c.db")
+    store = store_at(tmp_path / "c.db")
     await store.open()
     store.add(row(backend="first"))
     store.add(row(backend="second"))
@@ -45,19 +50,19 @@ async def test_an_answer_is_recorded_once(tmp_path: Path) -> None:
 
 async def test_rows_survive_a_restart_and_closing_writes_the_last(tmp_path: Path) -> None:
     path = tmp_path / "c.db"
-    store = Store(path)
+    store = store_at(path)
     await store.open()
     kept = row(model="m", tokens_in=7, nano_usd=123, outcome="no_answer", err="why")
     store.add(kept)
     await store.aclose()
-    again = Store(path)
+    again = store_at(path)
     await again.open()
     assert await again.by_turn("kitchen", "a1") == [kept]
     await again.aclose()
 
 
 async def test_totals_by_device_and_day(tmp_path: Path) -> None:
-    store = Store(tmp_path / "c.db")
+    store = store_at(tmp_path / "c.db")
     await store.open()
     noon = 1_795_262_400.0
     for n in range(3):
@@ -77,7 +82,7 @@ async def test_totals_by_device_and_day(tmp_path: Path) -> None:
 async def test_a_damaged_file_is_named_and_answering_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "c.db"
     path.write_bytes(b"this is no database" * 100)
-    store = Store(path)
+    store = store_at(path)
     await store.open()
     assert str(path) in store.problem and "damaged" in store.problem
     store.add(row())
@@ -93,9 +98,9 @@ async def test_a_damaged_file_is_named_and_answering_goes_on(tmp_path: Path) -> 
 
 
 async def test_a_locked_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("companion.store.answers._BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("companion.store.sqlite.BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "c.db"
-    store = Store(path)
+    store = store_at(path)
     await store.open()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -111,33 +116,34 @@ async def test_a_locked_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
 
 async def test_a_full_disk_is_said_and_memory_stays_bounded(tmp_path: Path) -> None:
     path = tmp_path / "c.db"
-    store = Store(path)
+    store = store_at(path)
     await store.open()
 
-    def limit() -> None:
-        db = store._connect()
+    def limit(db: sqlite3.Connection) -> None:
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         db.execute(f"PRAGMA max_page_count = {pages}")
 
-    await store._in_thread(limit)
+    await store._driver._call(limit)
     for n in range(2000):
         store.add(row(f"a{n}.1", err="x" * 100))
     await store.flush()
     assert "full" in store.problem
-    store._rows = [row(f"b{n}.1") for n in range(KEPT_MAX + 50)]
-    await store._in_thread(store._connect)
-    await store._in_thread(limit)
+    await store._driver._call(limit)
+    for n in range(KEPT_MAX + 50 - 2000):
+        store.add(row(f"b{n}.1"))
     await store.flush()
-    assert len(store._rows) == KEPT_MAX and store.dropped == 50
+    assert "full" in store.problem and store.dropped == 50
     # The connection was made anew without the limit, so there is room again.
     await store.flush()
     assert store.problem == ""
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM answers").fetchone() == (KEPT_MAX,)
     await store.aclose()
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    store = Store(tmp_path / "file" / "c.db")
+    store = store_at(tmp_path / "file" / "c.db")
     await store.open()
     assert "file" in store.problem
     store.add(row())
@@ -148,14 +154,14 @@ async def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "c.db"
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
-    store = Store(path)
+    store = store_at(path)
     await store.open()
     assert "newer" in store.problem
     await store.aclose()
 
 
 async def test_a_row_that_can_never_be_written_blocks_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path / "c.db")
+    store = store_at(tmp_path / "c.db")
     await store.open()
     store.add(row("a1.1", model="\ud800"))
     await store.flush()

@@ -184,6 +184,23 @@ async def test_health_tells_of_the_broker_and_the_store(
         assert str(own_broker.port) in str(health.json()["problems"])
 
 
+async def test_metrics_tell_of_answers_devices_and_the_store(house: MakeHouse) -> None:
+    h: House = await house(http=True)
+    d = await h.device("kitchen")
+    d.ask("t1.1", ["u", "turn on pin 5"])
+    await d.answer("t1.1")
+    async with client(h.companion) as http:
+        response = await http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = response.text.splitlines()
+    answered = 'ganglion_answers_total{backend="commands",outcome="answered",tier="edge"} 1.0'
+    assert answered in lines
+    for line in ("open_asks 0.0", "broker_connected 1.0", "store_ok 1.0", "store_rows_dropped 0.0"):
+        assert f"ganglion_{line}" in lines
+    (online,) = [line for line in lines if line.startswith("ganglion_devices_online ")]
+    assert float(online.split()[1]) >= 1
+
+
 async def test_a_taken_port_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,0 +1,60 @@
+"""What the store needs of a database: texts of SQL, and one transaction for a batch.
+
+The texts are for both databases. They write parameters as ``$1``, which SQLite is given as
+``?1``.
+"""
+
+from typing import Any, Final, Protocol, TypeAlias
+
+from companion.store.account import Entries, Work
+
+Rows: TypeAlias = list[tuple[Any, ...]]
+
+LOCK_LEDGER: Final = 0x67616E676C
+LOCK_RETENTION: Final = LOCK_LEDGER + 1
+LOCK_SCHEMA: Final = LOCK_LEDGER + 2
+"""Keys of PostgreSQL's advisory locks: "gangl" and what follows it."""
+
+
+class StoreError(Exception):
+    """The database cannot be read or written; the message names it and says what to do."""
+
+
+class Away(StoreError):
+    """It cannot be used now; later it may."""
+
+
+class Unfit(Exception):
+    """What was to be written never can be, as a text with half a surrogate pair."""
+
+
+class Driver(Protocol):
+    """One database. Every method raises Away when it cannot be used now."""
+
+    name: str
+    """For people: a path, or a URL without a password."""
+    connected: int
+    """How many times a connection was made."""
+
+    async def open(self) -> None:
+        """Connect, and bring the schema to this version. Raises StoreError where it is newer."""
+        ...
+
+    async def fetch(self, text: str, *params: Any) -> Rows:
+        """Run one statement by itself. Raises Unfit for parameters that cannot be stored."""
+        ...
+
+    async def transact(self, lock: int, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        """Run statements in one transaction, alone among those with the same ``lock``."""
+        ...
+
+    async def post(self, work: Work) -> Entries:
+        """Do a batch in one transaction. Raises Unfit when a part of it cannot be stored; then
+        none of it is."""
+        ...
+
+    async def shrink(self) -> None:
+        """Give the system back what space is free."""
+        ...
+
+    async def aclose(self) -> None: ...
