@@ -6,9 +6,7 @@ not pay for it.
 
 import asyncio
 import contextlib
-import email.utils
 import logging
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +16,7 @@ from companion.backends import anthropic_shape as shape
 from companion.backends import completion, prompt
 from companion.backends.base import Answer, BackendError, Card, Request
 from companion.backends.fit import fit, fits
+from companion.backends.retryafter import seconds_of
 from companion.backends.stream import Events
 from companion.config.house import is_loopback_url
 
@@ -155,7 +154,11 @@ class AnthropicBackend:
         if isinstance(error, self._sdk.APIStatusError):
             self._log_detail(error)
             code, msg = completion.by_status(error.status_code)
-            raise BackendError(code, f"{msg} ({error.status_code})", _retry_after(error)) from None
+            raise BackendError(
+                code,
+                f"{msg} ({error.status_code})",
+                seconds_of(error.response.headers.get("retry-after")),
+            ) from None
         if isinstance(error, self._sdk.APIConnectionError):
             raise BackendError("connection", "it cannot be reached") from None
         raise BackendError("bad_response", "its answer makes no sense to the SDK") from None
@@ -192,18 +195,3 @@ async def _assembled(response: Any) -> tuple[dict[str, Any], float | None]:
         if assembly.ended:
             break
     return assembly.message(), first_s
-
-
-def _retry_after(error: "anthropic.APIStatusError") -> float | None:
-    """Seconds, from ``Retry-After`` as seconds or as a date (RFC 9110, 10.2.3)."""
-    raw = error.response.headers.get("retry-after")
-    if raw is None:
-        return None
-    try:
-        seconds = float(raw)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(raw).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
