@@ -235,5 +235,5 @@ def _joules(value: float) -> str:
 def _usd(values: Sequence[float]) -> list[str]:
     """As many digits for all as the largest needs to say something."""
     most = max(values, default=0.0)
-    digits = 2 if most >= 100 else 4 if most >= 0.01 else 7
+    digits = 2 if most >= 100 else 4 if most >= 0.01 or not most else 7
     return [f"{value:,.{digits}f}" for value in values]

@@ -166,7 +166,10 @@ def test_what_devices_write_does_not_steer_the_terminal() -> None:
         "total": row,
         "notes": [],
     }
-    assert "\x1b" not in "\n".join(spend_lines(report))
+    told = "\n".join(spend_lines(report))
+    assert "\x1b" not in told
+    # Nothing is no small amount, and needs no more digits than others.
+    assert " 0.0000 " in told and "0.00000" not in told
 
 
 def test_where_there_is_nothing_it_says_so() -> None:
