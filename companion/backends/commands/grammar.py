@@ -19,6 +19,7 @@ from companion.backends.commands import (
     memory,
     plan_intents,
     planned,
+    standing,
 )
 from companion.backends.commands import vocabulary as voc
 from companion.backends.commands.handlers import ACTING, HANDLERS
@@ -93,7 +94,7 @@ class Grammar:
         sentence = Sentence(text, tokens, self.lexicon, known, tools=tools)
         if (
             manner.settle(sentence)
-            or planned.settle(sentence, self._planning)
+            or standing.settle(sentence, self._planning)
             or device.settle(sentence, self._own)
         ):
             return tuple(sentence.calls)
@@ -107,7 +108,7 @@ class Grammar:
             if not planned.plan(again, self._planning, self._run):
                 raise
             return tuple(again.calls)
-        if planned.stray(sentence.calls, known, tools):
+        if standing.stray(sentence.calls, known, tools):
             raise Declined("say that about schedules and rules in a sentence by itself")
         return tuple(sentence.calls)
 
