@@ -1,7 +1,7 @@
 """A house for a month: the whole firmware in simulated time, with all that goes wrong in a month.
 
 The board is the virtual one with the firmware's own main program, flash and link; the broker is
-mosquitto; who answers is played by this module. Time is left out where the board would only wait
+mosquitto; who answers is played by soak_house.py. Time is left out where the board would only wait
 (tools/vboard/standins/_leap.py). What the board did it tells on its serial line, so that this is
 known while there is no network; what the broker got is compared with it.
 
@@ -14,22 +14,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
-import re
 import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tools.bench.report import Figures, median
-from tools.bench.requester import Requester
-from tools.bench.soak_due import LATE_S, Compared, Job, Span, compare, due_times, mark
+from tools.bench.report import Figures
+from tools.bench.soak_due import Job, due_times
+from tools.bench.soak_house import (
+    COLD,
+    DEVICE,
+    DOOR,
+    JOBS,
+    LEVELS,
+    QUIET_MS,
+    RULES,
+    SOIL,
+    House,
+    Told,
+)
+from tools.bench.soak_judge import Outcome, judge
 from tools.broker import EmbeddedBroker
 from tools.paths import ROOT
 from tools.problem import Problem
@@ -37,148 +47,13 @@ from tools.vboard import BoardConfig, VirtualBoard, layout
 
 DAYS = 30
 SENTENCES = 50
-_DEVICE = "house"
 ZONE = ZoneInfo("Europe/Berlin")
 _POSIX = "CET-1CEST,M3.5.0,M10.5.0/3"
 PLACE = (52.5, 13.4)
 _CHANGE = datetime(2026, 10, 25, tzinfo=UTC)
-_QUIET_MS = 60_000
 _OUTAGE_MS = 10_000
 _FINE_MS = 1_000
 _STUCK_S = 60.0
-_DOOR, _SOIL, _COLD = 4, 34, 23
-
-
-def _write(pin: int, value: int | str) -> dict[str, Any]:
-    return {"pin": pin, "value": value}
-
-
-JOBS = (
-    Job("morning", "30 6 * * mon-fri", "gpio_write", _write(5, 1), "late", 47),
-    Job("night", "0 23 * * *", "gpio_write", _write(5, 0), "late", 133),
-    Job("half past two", "30 2 * * *", "gpio_write", _write(13, "toggle")),
-    Job("hourly", "5 * * * *", "gpio_write", _write(14, "toggle")),
-    Job("quarters", "*/15 7-21 * * *", "gpio_write", _write(15, "toggle")),
-    Job("monthly", "0 12 1,15 * *", "memory_set", {"key": "rent", "value": "due"}, "expire"),
-    Job("dusk", "sunset -20 min", "gpio_write", _write(16, 1), "late", 241),
-    Job("dawn", "sunrise +10 min", "gpio_write", _write(16, 0), "expire"),
-    Job("feed", "every 6 h from 06:00", "gpio_write", _write(17, "toggle"), "late", 61),
-    Job("pump", "every 50 min", "gpio_write", _write(18, "toggle")),
-)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """``holds`` is the world's reading at which it is true; it acts ``for_s`` later."""
-
-    name: str
-    args: dict[str, Any]
-    act: dict[str, Any]
-    what: str
-    holds: int
-    for_s: int = 0
-
-
-def _adc(way: str, value: int) -> dict[str, Any]:
-    sensor = {"tool": "adc_read", "args": {"pin": _SOIL}, "field": "mv"}
-    return {"sensor": sensor, "is": way, "value": value, "hyst": 100}
-
-
-RULES = (
-    Rule("door", {"read": _DOOR, "is": "on"}, _write(19, 1), "door", 1),
-    Rule("shut", {"read": _DOOR, "is": "off", "for_s": 120}, _write(19, 0), "door", 0, 120),
-    Rule("dry", _adc("above", 2000), _write(21, 1), "soil", 2500),
-    Rule("wet", _adc("below", 1500), _write(21, 0), "soil", 1000),
-    Rule(
-        "frost",
-        {
-            "sensor": {"tool": "ds18x20_read", "args": {"pin": _COLD}, "field": "celsius"},
-            "is": "below",
-            "value": 3,
-            "hyst": 1,
-        },
-        _write(22, 1),
-        "cold",
-        -2,
-    ),
-)
-_LEVELS = {"door": (0, 1), "soil": (1000, 2500), "cold": (10, -2)}
-
-
-class House(Requester):
-    """People and companion: asks are answered with one call; events are kept as they come."""
-
-    def __init__(self, world: World, port: int, user: str, secret: str) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.replies: dict[str, dict[str, Any]] = {}
-        self.sessions = 0
-        self.knows_time = True
-        self._world = world
-        super().__init__(_DEVICE, port, user, secret, lambda: world.now)
-
-    def take(self, leaf: str, body: dict[str, Any]) -> None:
-        if leaf == "ask" and body.get("want") == "time" and not self.knows_time:
-            return
-        super().take(leaf, body)
-        if leaf == "event":
-            self.events.append(body)
-        elif leaf == "reply":
-            self.replies[body["id"]] = body
-        elif leaf == "status":
-            self.sessions += body["online"]
-        elif leaf == "ask" and body.get("want") != "time":
-            self.send("answer", {"id": body["id"], "by": "edge/soak", "calls": [self._call()]})
-
-    def _call(self) -> list[Any]:
-        rng = self._world.rng
-        if rng.random() < 0.1:
-            fact = {"key": f"fact {rng.randrange(8)}", "value": "it is so " * rng.randint(1, 8)}
-            return ["memory_set", fact]
-        return ["gpio_write", _write(rng.choice((25, 26, 27)), "toggle")]
-
-
-@dataclass
-class Told:
-    """What the board said on its serial line, by the world's Unix seconds."""
-
-    acts: list[tuple[float, str, str]] = field(default_factory=list)  # when, call, error
-    missed: list[tuple[float, str]] = field(default_factory=list)
-    events: set[tuple[int, int]] = field(default_factory=set)  # boot, n
-    heap: list[tuple[float, int, int]] = field(default_factory=list)  # when, stays, peak
-    spans: list[Span] = field(default_factory=list)
-    boots: int = 0
-    rest: str = ""
-    faults: list[str] = field(default_factory=list)
-
-    def take(self, data: bytes) -> None:
-        lines = (self.rest + data.decode(errors="replace")).split("\n")
-        self.rest = lines.pop()
-        for line in lines:
-            # The prompt may stand before it.
-            if found := re.fullmatch(r"[^@]*@(\w+) (\d+) ?(.*)", line.rstrip("\r")):
-                self._line(found[1], int(found[2]) / 1000, found[3])
-            elif "Traceback" in line or "Error" in line:
-                self.faults.append(line)
-
-    def _line(self, what: str, at: float, more: str) -> None:
-        if what == "boot":
-            self.boots += 1
-        elif what == "engine":
-            self.spans.append(Span(at, at if more == "1" else None, float("inf")))
-        elif what == "clock":
-            if self.spans and self.spans[-1].known is None:
-                self.spans[-1].known = at
-        elif what == "act":
-            tool, args, error = json.loads(more)
-            self.acts.append((at, mark(tool, args), error))
-        elif what == "heap":
-            stays, peak = more.split()
-            self.heap.append((at, int(stays), int(peak)))
-        elif what == "event":
-            boot, n, kind, by = more.split(" ", 3)
-            self.events.add((int(boot), int(n)))
-            if kind == "missed":
-                self.missed.append((at, by))
 
 
 class _Board(VirtualBoard):
@@ -208,7 +83,7 @@ class World:
         self.received: list[dict[str, Any]] = []
         self.said = self.unanswered = 0
         self._day = -1
-        self._step = _QUIET_MS
+        self._step = QUIET_MS
 
     @property
     def now(self) -> float:
@@ -221,10 +96,10 @@ class World:
         self._broker = EmbeddedBroker(self.folder / "broker")
         self._broker.start()
         stack.callback(lambda: self._broker.stop())
-        secret = self._broker.add(_DEVICE)
+        secret = self._broker.add(DEVICE)
         config = BoardConfig(secret, "127.0.0.1", 1)
         self.board = _Board(
-            self.folder, _DEVICE, config, firmware=firmware, begins=self.begins, powered=False
+            self.folder, DEVICE, config, firmware=firmware, begins=self.begins, powered=False
         )
         self.board.serial.listeners.append(self.told.take)
         await stack.enter_async_context(self.board)
@@ -312,17 +187,17 @@ class World:
 
     def set(self, what: str, which: int) -> None:
         """Door, soil or cold to the first or second of its readings."""
-        value = _LEVELS[what][which]
+        value = LEVELS[what][which]
         if what == "door":
-            self.board.drive(_DOOR, value)
+            self.board.drive(DOOR, value)
         elif what == "soil":
-            self.board.adc(_SOIL, value)
+            self.board.adc(SOIL, value)
         else:
-            self.board.sensor(_COLD, "ds18b20", celsius=float(value))
+            self.board.sensor(COLD, "ds18b20", celsius=float(value))
         self.levels[what].append((self.now, value))
 
     async def change(self, what: str) -> None:
-        self.set(what, int(self.levels[what][-1][1] == _LEVELS[what][0]))
+        self.set(what, int(self.levels[what][-1][1] == LEVELS[what][0]))
         await self.run_to(self.now + 15, _FINE_MS)
 
     async def say(self) -> None:
@@ -346,7 +221,7 @@ class World:
             if self.now > until:
                 raise Problem(f"no session within 15 minutes of a network\n{self._tail()}")
             await self.run_to(self.now + 5, _FINE_MS)
-        self._step = _QUIET_MS
+        self._step = QUIET_MS
         await self.run_to(self.now + 30, _FINE_MS)
 
     async def outage(self, kind: str, seconds: float, reset: bool) -> None:
@@ -483,126 +358,6 @@ class World:
         await self.run_to(self.now + 400, _FINE_MS)
         await asyncio.sleep(0.5)
         self._ended(self.now)
-
-
-@dataclass
-class Outcome:
-    """What a run came to: `figures` for the bench, the rest for who looks for a fault."""
-
-    figures: Figures
-    unexplained: list[str]
-    counts: dict[str, int]
-    heap: list[int]  # the most of each day
-
-
-def judge(world: World) -> Outcome:
-    """What was against what should have been."""
-    told = world.told
-    wrong: list[str] = []
-    want = got = either = 0
-    for job in JOBS:
-        runs = [at for at, call, _ in told.acts if call == job.mark]
-        missed = [at for at, name in told.missed if name == job.name]
-        dues = [] if job.uptime_s else world.dues(job)
-        first = world.first[job.name]
-        found: Compared = compare(job, dues, told.spans, first, runs, missed)
-        wrong += [f"schedule {job.name}: {text}" for text in found.unexplained]
-        want += found.expected
-        got += found.actual
-        either += found.either_way
-    for rule in RULES:
-        wrong += _rule(world, rule)
-    known = {j.mark for j in JOBS} | {mark("gpio_write", r.act) for r in RULES}
-    wrong += [f"nobody asked for {call}" for _, call, _ in told.acts if call not in known]
-    wrong += [f"{call} failed: {err}" for _, call, err in told.acts if err]
-    wrong += told.faults
-    figures, odd = _events(world)
-    wrong += odd
-    days = _by_day(world)
-    third = max(1, len(days) // 3)
-    drift = median(days[-third:]) - median(days[:third])
-    return Outcome(
-        {
-            "soak_days": world.days,
-            "soak_boots": told.boots,
-            "soak_runs_expected": want,
-            "soak_runs_actual": got,
-            "soak_runs_either_way": either,
-            "soak_unexplained": len(wrong),
-            **figures,
-            "soak_sentences": world.said,
-            "soak_heap_peak_bytes": max(days),
-            "soak_heap_drift_bytes": drift,
-            "flash_writes_per_day": world.writes / world.days,
-        },
-        wrong,
-        world.counts,
-        days,
-    )
-
-
-def _by_day(world: World) -> list[int]:
-    days: dict[int, int] = {}
-    for at, _, peak in world.told.heap:
-        day = int((at - world.begins) / 86400)
-        days[day] = max(days.get(day, 0), peak)
-    return [days[d] for d in sorted(days) if 0 <= d < world.days]
-
-
-def _rule(world: World, rule: Rule) -> list[str]:
-    """A rule acts once each time its reading comes to hold, and once at a boot where it holds."""
-    levels = world.levels[rule.what]
-    want = []
-    # A thermometer is asked at every tenth step only.
-    late = LATE_S + _QUIET_MS / 1000 * (10 if rule.what == "cold" else 1)
-    for n, span in enumerate(world.told.spans):
-        on = world.first[JOBS[-1].name] if n == 0 else span.on
-        held = False
-        for (at, value), following in zip(
-            levels, [*(at for at, _ in levels[1:]), float("inf")], strict=True
-        ):
-            begin, end = max(at, on), min(following, span.end)
-            if begin >= end:
-                continue
-            if value == rule.holds and not held and begin + rule.for_s < end:
-                want.append((begin + rule.for_s, end - begin - rule.for_s < late))
-            held = value == rule.holds
-    got = sorted(at for at, call, _ in world.told.acts if call == mark("gpio_write", rule.act))
-    out = []
-    for at, maybe in want:
-        near = [g for g in got if at - 10 <= g <= at + late]
-        if near:
-            got.remove(near[0])
-        elif not maybe:
-            out.append(f"rule {rule.name}: due {datetime.fromtimestamp(at, UTC)}, is not there")
-    return out + [f"rule {rule.name}: {datetime.fromtimestamp(g, UTC)} was not due" for g in got]
-
-
-def _events(world: World) -> tuple[Figures, list[str]]:
-    """Delivered in order and once; what is missing was counted, or the power failed on it."""
-    wrong = []
-    told = world.told
-    seen: set[tuple[int, int]] = set()
-    last = (0, 0)
-    doubled = dropped = 0
-    for event in world.house.events:
-        key = (event["boot"], event["n"])
-        dropped += event.get("dropped", 0)
-        if key in seen:
-            doubled += 1
-        elif key < last:
-            wrong.append(f"event {key} came after {last}")
-        seen.add(key)
-        last = max(last, key)
-    wrong += [f"event {key} came, and never was" for key in sorted(seen - told.events)]
-    gone = len(told.events - seen)
-    return {
-        "soak_events": len(told.events),
-        "soak_events_delivered": len(seen),
-        "soak_events_doubled": doubled,
-        "soak_events_dropped": dropped,
-        "soak_events_lost": gone - dropped,
-    }, wrong
 
 
 async def _soak(folder: Path, days: int, seed: int) -> Outcome:
