@@ -1,7 +1,7 @@
 """PostgreSQL for tests and benches: a cluster of its own in a temporary folder, gone afterwards.
 
     with Cluster() as cluster:
-        url = cluster.database("one")
+        url = cluster.url()
 
 The programs are those on PATH or of Debian's package, else that package unpacked under `.cache/`
 as `runtime.py` does it. `GANGLION_POSTGRES`, the folder of `initdb` and `postgres`, comes before
