@@ -38,14 +38,14 @@ def wants_colour(stream: IO[str]) -> bool:
 
 
 def turn_lines(turn: Mapping[str, Any], paint: Paint) -> list[str]:
-    """The reply, a line a call, and a line about who answered."""
+    """The reply, a line a call, and lines about who answered, why, and for how much elsewhere."""
     reply = clean(str(turn.get("reply") or "")) or "(no reply)"
     calls = turn.get("calls") or []
     failed = any("err" in call.get("receipt", {}) for call in calls)
     style = "red" if not turn.get("answered") else "bold yellow" if failed else "bold"
     lines = [paint(line, style) for line in reply.split("\n")]
     lines += [call_line(call, paint) for call in calls]
-    lines.append("  " + paint(footing(turn, paint), "dim"))
+    lines += ["  " + paint(line, "dim") for line in footing(turn, paint)]
     return lines
 
 
@@ -88,23 +88,47 @@ def fields(values: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def footing(turn: Mapping[str, Any], paint: Paint) -> str:
-    """``edge/commands · 7 ms · free · 265 bytes``."""
+def footing(turn: Mapping[str, Any], paint: Paint) -> list[str]:
+    """Who answered at what cost, why, and what the others would have asked::
+
+    commodity/groq · 712 ms · $0.0004 · 1180 tokens in (1024 cached), 42 out · 482 bytes
+    why: the cheapest within 4 s: about $0.0004, 95 % within 0.7 s
+    elsewhere: home free, claude $0.0028
+    """
     tier, backend = turn.get("tier"), turn.get("backend")
     if backend:
         who = "/".join(clean(str(part)) for part in (tier, backend) if part)
     else:
         who = "another companion answered" if turn.get("answered") else "nobody answered"
-    parts = [who, milliseconds(turn.get("ms") or 0), cost(turn.get("usd") or 0)]
-    tokens = turn.get("tokens") or 0
-    if tokens:
-        parts.append(f"{tokens} tokens")
+    guess = "~" if turn.get("estimated") else ""
+    usd = turn.get("usd") or 0
+    parts = [who, milliseconds(turn.get("ms") or 0), (guess if usd else "") + cost(usd)]
+    if turn.get("tokens"):
+        parts.append(guess + tokens(turn))
+    if turn.get("energy_how"):
+        parts.append(f"{turn.get('energy_j') or 0:.2g} J {clean(str(turn['energy_how']))}")
     size = int(turn.get("bytes_up") or 0) + int(turn.get("bytes_down") or 0)
     if size:
         parts.append(f"{size} bytes")
     if turn.get("err"):
         parts.append(f"error {clean(str(turn['err']))}")
-    return paint.sign(" · ", " | ").join(parts)
+    lines = [paint.sign(" · ", " | ").join(parts)]
+    if turn.get("why"):
+        lines.append(f"why: {clean(str(turn['why']))}")
+    others = [f"{clean(str(o['backend']))} {cost(o['usd'])}" for o in turn.get("others") or ()]
+    if others:
+        lines.append(f"elsewhere: {', '.join(others)}")
+    return lines
+
+
+def tokens(turn: Mapping[str, Any]) -> str:
+    """``1180 tokens in (1024 cached), 42 out (30 reasoning)``."""
+    into, out = f"{turn.get('tokens_in') or 0} tokens in", f"{turn.get('tokens_out') or 0} out"
+    if turn.get("tokens_cached"):
+        into += f" ({turn['tokens_cached']} cached)"
+    if turn.get("tokens_reasoning"):
+        out += f" ({turn['tokens_reasoning']} reasoning)"
+    return f"{into}, {out}"
 
 
 def plan_lines(plan: Mapping[str, Any], paint: Paint) -> list[str]:

@@ -1,0 +1,65 @@
+"""What a person reads below an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tools.render import Paint, footing, turn_lines
+
+PAINT = Paint(on=False)
+PAINT.unicode = True
+
+TURN: dict[str, Any] = {
+    "reply": "It is warm.",
+    "calls": [],
+    "tier": "commodity",
+    "backend": "cheap",
+    "why": "the cheapest within 4 s: about $0.0018",
+    "others": [
+        {"backend": "house", "tier": "edge", "usd": 0},
+        {"backend": "dear", "tier": "premium", "usd": 0.0004},
+    ],
+    "ms": 712.4,
+    "usd": 0.0000367,
+    "tokens": 120,
+    "tokens_in": 100,
+    "tokens_out": 20,
+    "tokens_cached": 64,
+    "tokens_reasoning": 8,
+    "bytes_up": 300,
+    "bytes_down": 63,
+    "answered": True,
+}
+
+
+def test_who_why_at_what_cost_and_what_the_others_would_have_cost() -> None:
+    tokens = "100 tokens in (64 cached), 20 out (8 reasoning)"
+    assert turn_lines(TURN, PAINT) == [
+        "It is warm.",
+        f"  commodity/cheap · 712 ms · $0.0000367 · {tokens} · 363 bytes",
+        "  why: the cheapest within 4 s: about $0.0018",
+        "  elsewhere: house free, dear $0.0004",
+    ]
+
+
+@pytest.mark.parametrize("how", ["measured", "estimated"])
+def test_joules_say_how_they_are_known(how: str) -> None:
+    line = footing({**TURN, "energy_j": 4.123, "energy_how": how}, PAINT)[0]
+    assert f" · 4.1 J {how} · " in line
+
+
+def test_an_estimate_is_marked_and_free_is_not() -> None:
+    assert " · ~$0.0000367 · ~100 tokens in" in footing({**TURN, "estimated": True}, PAINT)[0]
+    free = footing({**TURN, "estimated": True, "usd": 0}, PAINT)[0]
+    assert " · free · ~100 tokens in" in free
+
+
+def test_without_a_model_there_is_nothing_to_compare() -> None:
+    turn = {"reply": "ok", "tier": "edge", "backend": "chip", "ms": 7, "answered": True}
+    assert footing(turn, PAINT) == ["edge/chip · 7.0 ms · free"]
+
+
+def test_what_backends_write_cannot_steer_a_terminal() -> None:
+    assert "\x1b" not in "".join(footing({**TURN, "why": "\x1b[2J"}, PAINT))
