@@ -375,7 +375,8 @@ def _fill(turn: Turn, reply: wire.Reply, rows: list[Row], cards: Sequence[Card])
             guess = "estimated" in (row.energy_how, turn.energy_how)
             turn.energy_how = "estimated" if guess else "measured"
     turn.usd = usd(sum(row.nano_usd for row in rows))
-    if rows:
+    if any(row.backend for row in rows):
+        # Of a turn that nobody answered the others are those that could not, either.
         turn.others = [
             {"backend": other.name, "tier": other.tier, "usd": usd(other.nano_usd)}
             for other in others(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -150,9 +150,20 @@ def plan_lines(plan: Mapping[str, Any], paint: Paint) -> list[str]:
             ]
         )
     lines += table(["", "backend", "cost", "95 %", "why"], rows, paint)
-    if taken:
-        lines.append(f"{clean(str(taken))} understands this; nobody else would be asked.")
+    lines.append(_summary(plan["candidates"], taken))
     return lines
+
+
+def _summary(candidates: Sequence[Mapping[str, Any]], taken: object) -> str:
+    """Who it comes to. A grammar is asked beforehand, so what it says is known here."""
+    if taken:
+        return f"{clean(str(taken))} understands this; nobody else would be asked."
+    names = [clean(str(row["backend"])) for row in candidates if row["rank"] is not None]
+    models = [name for name in names if name != "commands"]
+    who = f"{models[0]} would be asked" if models else "nobody is left to ask"
+    if "commands" in names:
+        return f"commands does not understand this; {who}."
+    return f"{who}."
 
 
 def milliseconds(ms: float) -> str:

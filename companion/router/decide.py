@@ -34,7 +34,12 @@ class Signal(NamedTuple):
     prompt_min_tokens: int = 0
     """The same with as few tools as will do."""
     spent: str = ""
-    """``today's budget of kitchen is spent``: no backend with a price can be asked."""
+    """``today's budget of kitchen has too little left``: no backend with a price can be asked."""
+
+
+TOO_LITTLE: Final = "has too little left"
+"""What is said of a budget that has no room. Not "is spent": what an answer may cost at most has to
+fit, so that there may be something left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from companion.backends.base import Answer, Backend
-from companion.router.decide import Plan, Signal, Verdict
+from companion.router.decide import TOO_LITTLE, Plan, Signal, Verdict
 from companion.wire import fit
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def no_answer_text(
     if models == 0:
         parts.append("no model is configured")
         todo = "Add one to ganglion.toml (see docs/backends.md)"
-    elif any(v.reason.endswith("is spent") for v in verdicts if not v.chosen):
+    elif any(v.reason.endswith(TOO_LITTLE) for v in verdicts if not v.chosen):
         todo = "Raise that budget (see docs/spending.md), wait for it to begin anew"
     elif "auth" in codes:
         todo = "Check that key in ganglion.toml (see docs/backends.md)"

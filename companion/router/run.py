@@ -236,9 +236,20 @@ class Course:
         self._running.append(running)
         if self._gate.stands(card):
             until = self._deadline - max(keep_s, ATTEMPT_MIN_S)
-            running.gate = asyncio.ensure_future(self._gate.passes(card, most, until))
+            gate = self._gate.passes(card, most, until, self._is_least(most, left_s))
+            running.gate = asyncio.ensure_future(gate)
         else:
             self._ask(running)
+
+    def _is_least(self, most: Most, left_s: float) -> bool:
+        """Whether nobody of the plan could come to less."""
+        for step in self._rest.plan.steps:
+            card = self._crew.by_name[step.name].card
+            if card.prices is not None:
+                other = most_of(card, self._measured().bound_tokens, round(left_s * 1000))
+                if other.nano < most.nano or other.tokens < most.tokens:
+                    return False
+        return True
 
     def _measured(self) -> prompt.Size:
         if self._size is None:

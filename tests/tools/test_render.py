@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.render import Paint, footing, turn_lines
+from tools.render import Paint, footing, plan_lines, turn_lines
 
 PAINT = Paint(on=False)
 PAINT.unicode = True
@@ -63,3 +63,26 @@ def test_without_a_model_there_is_nothing_to_compare() -> None:
 
 def test_what_backends_write_cannot_steer_a_terminal() -> None:
     assert "\x1b" not in "".join(footing({**TURN, "why": "\x1b[2J"}, PAINT))
+
+
+def candidate(name: str, rank: int | None) -> dict[str, Any]:
+    return {
+        "backend": name, "tier": "edge", "rank": rank, "reason": "so", "usd": 0, "p95_ms": 1,
+        "measured": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ranked", "taken", "last"),
+    [
+        (["commands", "m"], "commands", "commands understands this; nobody else would be asked."),
+        (["commands", "m"], None, "commands does not understand this; m would be asked."),
+        (["commands"], None, "commands does not understand this; nobody is left to ask."),
+        (["m", "n"], None, "m would be asked."),
+        ([], None, "nobody is left to ask."),
+    ],
+)
+def test_a_plan_ends_with_who_it_comes_to(ranked: list[str], taken: str | None, last: str) -> None:
+    rows = [candidate(name, n) for n, name in enumerate(ranked, 1)] + [candidate("out", None)]
+    plan = {"policy": "auto", "prompt_tokens": 512, "candidates": rows, "taken_by": taken}
+    assert plan_lines(plan, PAINT)[-1] == last

@@ -108,14 +108,14 @@ def test_in_which_order(signal: Signal, snap: Snapshot, want: str) -> None:
         ),
         # A budget concerns only who has a price.
         (
-            TEXT._replace(spent="today's budget of kitchen is spent"),
+            TEXT._replace(spent="today's budget of kitchen has too little left"),
             snapshot(COMMANDS, HOUSE, CHEAP),
-            {"cheap": "today's budget of kitchen is spent"},
+            {"cheap": "today's budget of kitchen has too little left"},
         ),
         (TEXT, snapshot(CHEAP, ABLE, unfit="cheap"), {"cheap": "it failed (500)"}),
         # What people decided is said first: it is what they can change.
         (
-            TEXT._replace(policy="private", spent="the budget is spent"),
+            TEXT._replace(policy="private", spent="the budget has too little left"),
             snapshot(CHEAP, unfit="cheap"),
             {"cheap": "it is outside the house, and this stays in it"},
         ),

@@ -141,14 +141,14 @@ async def test_a_spent_budget_turns_the_plan_to_the_house_and_says_so() -> None:
     r = router(dear, Model("able", says("never")), house(), purse=purse, nano=1000)
     outcome = await carry_out(r, request())
     assert isinstance(outcome, Answered)
-    said = b"from home (Today's budget of the house is spent, so house answered.)"
+    said = b"from home (Today's budget of the house has too little left, so house answered.)"
     assert outcome.payload == said
-    assert "today's budget of the house is spent" in outcome.reason
+    assert "today's budget of the house has too little left" in outcome.reason
     assert (outcome.bill.nano, outcome.bill.claimed) == (0, False)
     assert dear.asked == []
     # For a while it is known beforehand, and the plan says it.
     spent = r.spent("kitchen")
-    assert spent == "today's budget of the house is spent"
+    assert spent == "today's budget of the house has too little left"
     again = await carry_out(r, request(), Signal(True, spent=spent))
     assert isinstance(again, Answered) and again.payload == said
     # What a routine wants to show is left as it is.
@@ -158,7 +158,7 @@ async def test_a_spent_budget_turns_the_plan_to_the_house_and_says_so() -> None:
 
 async def test_who_would_have_been_first_anyway_does_not_speak_of_money() -> None:
     r = router(house(typical_ms=100), Model("dear", says("never")), purse=FakePurse(), nano=1)
-    signal = Signal(True, spent="today's budget of the house is spent")
+    signal = Signal(True, spent="today's budget of the house has too little left")
     outcome = await carry_out(r, request(), signal)
     assert isinstance(outcome, Answered) and outcome.payload == b"from home"
 
@@ -169,8 +169,8 @@ async def test_nobody_in_the_house_is_an_honest_refusal() -> None:
     assert isinstance(outcome, NoAnswer)
     assert outcome.msg == (
         "Nobody could answer: commands: I know no such request; dear: today's budget of the house "
-        "is spent. Raise that budget (see docs/spending.md), wait for it to begin anew or say it "
-        "as 'turn on pin 5'."
+        "has too little left. Raise that budget (see docs/spending.md), wait for it to begin "
+        "anew or say it as 'turn on pin 5'."
     )
 
 
@@ -197,6 +197,8 @@ async def test_a_cheaper_one_may_still_fit() -> None:
     r = router(dear, cheap, purse=purse, nano=1_000_000)
     outcome = await carry_out(r, request(), Signal(True, policy="best"))
     assert isinstance(outcome, Answered) and outcome.backend is cheap
+    # Nor is it forgotten with the next ask: the budget has room, only not for the dear one.
+    assert r.spent("kitchen") == ""
 
 
 @pytest.mark.parametrize("nano", [10**9, None])
