@@ -106,7 +106,7 @@ def footing(turn: Mapping[str, Any], paint: Paint) -> list[str]:
     if turn.get("tokens"):
         parts.append(guess + tokens(turn))
     if turn.get("energy_how"):
-        parts.append(f"{turn.get('energy_j') or 0:.2g} J {clean(str(turn['energy_how']))}")
+        parts.append(f"{joules(turn.get('energy_j') or 0)} {clean(str(turn['energy_how']))}")
     size = int(turn.get("bytes_up") or 0) + int(turn.get("bytes_down") or 0)
     if size:
         parts.append(f"{size} bytes")
@@ -164,6 +164,11 @@ def _summary(candidates: Sequence[Mapping[str, Any]], taken: object) -> str:
     if "commands" in names:
         return f"commands does not understand this; {who}."
     return f"{who}."
+
+
+def joules(energy_j: float) -> str:
+    """Two digits that mean something."""
+    return f"{energy_j:.2g} J" if energy_j < 10 else f"{energy_j:,.0f} J"
 
 
 def milliseconds(ms: float) -> str:

@@ -105,9 +105,10 @@ class Invalid(Exception):
     """An answer that the device could not use; the message says why."""
 
 
-def why(reason: str, attempts: Sequence[Attempt]) -> str:
-    """The reason of a plan's step, and what was tried before it."""
+def why(reason: str, attempts: Sequence[Attempt], beside: Sequence[str] = ()) -> str:
+    """The reason of a plan's step, what was tried before it, and what beside."""
     tried = "".join(f"; {a.name} before: {a.msg}" for a in attempts if a.code != "declined")
+    tried += "".join(f"; {said}" for said in beside)
     return fit(reason + tried, _WHY_BYTES) if tried else reason
 
 

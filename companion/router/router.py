@@ -135,6 +135,10 @@ class Router:
                 return f"{slot.what} {TOO_LITTLE}"
         return ""
 
+    def slots_of(self, device: str) -> tuple[Slot, ...]:
+        """The budgets of ``device`` now."""
+        return self._parts.slots_of(device)
+
     def snapshot(self) -> Snapshot:
         """The backends as they are now."""
         now = self._clock()

@@ -332,13 +332,21 @@ class Course:
             self._prefer_better(card)
             return None
         parts.health.succeeded(card.name, now)
+        beside = [self._beside(other) for other in self._running if other.task is not None]
         for other in list(self._running):
             self._give_up(other, BackendError("canceled", "another was first"))
         attempts = tuple(self._attempts)
-        reason = why(running.step.reason, attempts)
+        reason = why(running.step.reason, attempts, beside)
         if self._gate.turned:
             reason = f"{reason}; {self._gate.turned}"
         return Answered(backend, answer, payload, attempts, self._tab.bill(), reason)
+
+    @staticmethod
+    def _beside(running: _Running) -> str:
+        """What is said of one that was asked, too: it may be most of what the answer cost."""
+        waited_s = time.monotonic() - running.asked_at
+        said = f"{running.step.name} asked, too: no answer within {waited_s:.1f} s"
+        return f"{said}, counted at the most" if running.most.nano else said
 
     def _told(self, card: Card, answer: Answer) -> Answer:
         """With the word about a budget, where that has turned the plan to this backend. A

@@ -48,6 +48,8 @@ def test_who_why_at_what_cost_and_what_the_others_would_have_cost() -> None:
 def test_joules_say_how_they_are_known(how: str) -> None:
     line = footing({**TURN, "energy_j": 4.123, "energy_how": how}, PAINT)[0]
     assert f" · 4.1 J {how} · " in line
+    line = footing({**TURN, "energy_j": 1234.5, "energy_how": how}, PAINT)[0]
+    assert f" · 1,234 J {how} · " in line
 
 
 def test_an_estimate_is_marked_and_free_is_not() -> None:

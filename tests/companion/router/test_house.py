@@ -224,3 +224,26 @@ async def test_explain_shows_the_plan_and_asks_nobody(house: MakeHouse) -> None:
     assert len(asked) == 1
     nowhere = await http(h.companion, "GET", "/devices/attic/explain", params={"text": "x"})
     assert nowhere.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("cap", "reason"),
+    [
+        (Cap("device", "day", nano=1_000_000), ": $0.001, and this costs $0.0"),
+        (Cap("device", "day", tokens=500), ": 500 tokens, and this takes "),
+    ],
+)
+async def test_explain_knows_a_budget_that_nobody_has_run_into_yet(
+    house: MakeHouse, cap: Cap, reason: str
+) -> None:
+    outside = far()
+    h: House = await house(Phrases(), outside, home(), http=True, caps=(cap,))
+    obedient(await h.device("kitchen"))
+    params = {"text": "sing", "policy": "best"}
+    told = (await http(h.companion, "GET", "/devices/kitchen/explain", params=params)).json()
+    rows = {row["backend"]: row for row in told["candidates"]}
+    assert rows["far"]["rank"] is None
+    assert f"today's budget of kitchen has too little left{reason}" in rows["far"]["reason"]
+    # And so it is.
+    turn = await h.companion.dispatch.say("kitchen", "sing", policy="best")
+    assert (rows["home"]["rank"], turn.backend, outside.asked) == (2, "home", [])
