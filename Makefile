@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ganglion-setup
 # Most of a test is waiting for a board; one file's tests stay together. WORKERS= runs one by one.
 WORKERS ?= --numprocesses 2 --dist loadfile
 
-.PHONY: help setup ready demo test test-slow lint bench clean
+.PHONY: help setup ready demo flash test test-slow lint bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ ready: $(STAMP)
 
 demo: ready  ## chat with a virtual board (SAY="a; b" runs sentences, JSON=1 prints objects)
 	@SAY='$(subst ','\'',$(SAY))' JSON='$(JSON)' $(BIN)/ganglion demo
+
+flash: ready  ## put Ganglion on a board (PORT=/dev/ttyUSB0, IMAGE=file, ERASE=1)
+	@PORT='$(PORT)' IMAGE='$(IMAGE)' $(BIN)/ganglion flash $(if $(filter 1,$(ERASE)),--erase)
 
 test: ready  ## every test at its everyday size
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)

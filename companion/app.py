@@ -15,13 +15,14 @@ from typing import Any, Final
 from companion import wire
 from companion.backends.base import Backend, BackendError, WarmBackend
 from companion.backends.roster import Roster
-from companion.config import Config, ConfigError
+from companion.config import Config, ConfigError, RouterConfig
 from companion.config.keys import secrets as known_secrets
 from companion.context import Contexts
 from companion.dispatch import Dispatch
 from companion.fleet import Credentials, Fleet
 from companion.link import BrokerUrl, Link, PahoLink
 from companion.meter.budget import Budgets
+from companion.meter.calendar import Calendar
 from companion.meter.energy import Energy
 from companion.ops.logs import log_answer
 from companion.ops.metrics import Metrics
@@ -64,6 +65,7 @@ class Companion:
         self.fleet = Fleet()
         self.contexts = Contexts()
         self.store = None if config.store is None else Store(config.store)
+        self.metrics = Metrics()
         self._roster = Roster(config.profiles)
         self.energy = Energy(config.energy)
         self.tracer = make_tracer(config.otlp_url)
@@ -75,9 +77,9 @@ class Companion:
             slots=Budgets(config.caps, config.groups, config.timezone).slots,
             health=None if self.store is None else self.store.health,
             energy=self.energy,
+            counted=self.metrics.attempt,
             minutes=minutes_in(config.timezone),
         )
-        self.metrics = Metrics()
         self._measure()
         self.tokens = TokenBook(self.token, None if self.store is None else self.store.tokens)
         self.config_problem: Callable[[], str] = str
@@ -89,6 +91,8 @@ class Companion:
             router=self.router,
             record=self._record,
             concurrent_max=config.limits.concurrent_asks,
+            tracer=self.tracer,
+            local_time=Calendar(config.timezone).clock,
         )
         self.dispatch = Dispatch(
             self.link,
@@ -120,7 +124,7 @@ class Companion:
         if http:
             await self._serve_http()
         self._begin(self.energy.start())
-        self._begin(_warm(self.router.backends))
+        self._begin(_warm(self.router.backends, self.config.router))
         self._tasks.append(asyncio.create_task(self.link.run()))
 
     async def stop(self) -> None:
@@ -166,8 +170,11 @@ class Companion:
             minutes=minutes_in(new.timezone),
         )
         self.config = new
+        self.turns.local_time = Calendar(new.timezone).clock
+        if self.store is not None and new.store is not None:
+            self.store.keep_days = new.store.keep_days
         self.turns.concurrent_max = new.limits.concurrent_asks
-        self._begin(_warm(backends))
+        self._begin(_warm(backends, new.router))
         return []
 
     def _measure(self) -> None:
@@ -178,6 +185,18 @@ class Companion:
             "devices_online", "Devices that are there.", lambda: sum(d.online for d in self.fleet)
         )
         gauge("broker_connected", "1 while the broker is.", lambda: self.link.connected.is_set())
+        gauge(
+            "breaker_open",
+            "1 while a backend is left alone.",
+            lambda: {c.card.name: bool(c.unfit) for c in self.router.snapshot().candidates},
+            label="backend",
+        )
+        gauge(
+            "expected_seconds",
+            "The 95th percentile of a backend's answers, as the router expects it.",
+            lambda: {c.card.name: c.p95_ms / 1000 for c in self.router.snapshot().candidates},
+            label="backend",
+        )
         if store is not None:
             gauge("store_ok", "1 while the database can be written.", lambda: not store.problem)
             gauge("store_rows_waiting", "Answers not written yet.", lambda: store.waiting)
@@ -306,10 +325,13 @@ def _link(config: Config) -> PahoLink:
         raise ConfigError(f"broker.ca: {broker.ca} cannot be used: {error}") from None
 
 
-async def _warm(backends: Sequence[Backend]) -> None:
-    """Open connections and models before the first person waits for them."""
+async def _warm(backends: Sequence[Backend], config: RouterConfig) -> None:
+    """Open connections and models before the first person waits for them. Where everything is
+    private nothing is connected to outside the house, not even without a word."""
+    policies = (config.policy, *(rule.policy or config.policy for rule in config.rules))
+    private = all(policy == "private" for policy in policies)
     for backend in backends:
-        if isinstance(backend, WarmBackend):
+        if isinstance(backend, WarmBackend) and (backend.card.local or not private):
             with contextlib.suppress(BackendError):
                 await backend.warm()
 

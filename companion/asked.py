@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from companion import wire
 from companion.backends import prompt
 from companion.backends.base import Request
+from companion.ops.traces import NO_SPAN, Span
 from companion.router import Answered, Bill, Signal, Tab
 from companion.router.decide import EXPECTED_OUTPUT_TOKENS
 from companion.router.sizes import Sizes
@@ -45,6 +46,7 @@ class Open:
     tab: Tab | None = None
     """What it has cost, once a model is to be asked."""
     task: asyncio.Task[None] | None = None
+    trace: Span = NO_SPAN
     ended: bool = False
     """It has its answer, which is being counted: too late for a cancel."""
 

@@ -15,8 +15,9 @@ from companion.wire import Message, Ran
 Key: TypeAlias = tuple[str, str, str]
 """Device, speaker, turn or ask id."""
 
-ENTRIES_MAX: Final = 20_000
-BYTES_MAX: Final = 8 * 1024 * 1024
+ENTRIES_MAX: Final = 2500
+"""A device with all that it remembers, six turns of four rounds, has some 30 at most."""
+BYTES_MAX: Final = 4 * 1024 * 1024
 _NODE_BYTES: Final = 600
 """What a node costs besides its text: tuples, keys, links, as measured with sys.getsizeof."""
 _CHAIN_MAX: Final = 64

@@ -22,6 +22,7 @@ from companion.config.model import Policy
 from companion.context import Contexts
 from companion.fleet import Device, Fleet
 from companion.link import LinkFull
+from companion.ops.traces import NO_TRACER, Tracer, end_ask
 from companion.router import (
     FREE,
     Accept,
@@ -44,7 +45,7 @@ from companion.toolset import Toolset
 log = logging.getLogger(__name__)
 
 CONCURRENT_MAX: Final = 64
-ANSWERS_KEPT: Final = 4096
+ANSWERS_KEPT: Final = 1024
 ANSWERS_KEPT_BYTES: Final = 2 * 1024 * 1024
 BUSY_MS: Final = 1000
 SETTLE_S: Final = 0.25
@@ -71,6 +72,10 @@ class _Answers:
             self._bytes -= len(gone)
 
 
+def _unknown(now: float) -> str:
+    return ""
+
+
 @dataclass(slots=True)
 class Turns:
     """Takes asks and cancels, publishes answers, records what they came to."""
@@ -82,6 +87,9 @@ class Turns:
     record: Callable[[Row], None]
     concurrent_max: int = CONCURRENT_MAX
     clock: Callable[[], float] = time.time
+    tracer: Tracer = NO_TRACER
+    local_time: Callable[[float], str] = _unknown
+    """Unix seconds → what the house's clock shows, for models; "": nothing is told."""
     watches: dict[tuple[str, str], Watch] = field(default_factory=dict)
     """Who follows which (device, turn)."""
     _open: dict[tuple[str, str], Open] = field(default_factory=dict)
@@ -179,6 +187,7 @@ class Turns:
             if prefix:
                 messages = prefix + messages
         known = self.fleet.get(device)
+        now = self.clock()
         request = Request(
             device=device,
             turn_id=entry.turn,
@@ -189,7 +198,8 @@ class Turns:
             groups=() if known is None else known.groups,
             facts=facts or {},
             deadline=deadline_of(entry.began, ask.ms),
-            now=self.clock(),
+            now=now,
+            local_time=self._local(now),
             persona=ask.persona,
         )
         entry.signal = self._signal(request, missing)
@@ -199,6 +209,7 @@ class Turns:
         """A routine wants a text. It has no conversation and no tools; what the device's points
         read is known here."""
         known = self.fleet.get(device)
+        now = self.clock()
         request = Request(
             device=device,
             turn_id=entry.turn,
@@ -208,7 +219,8 @@ class Turns:
             points=() if known is None else known.points,
             facts={},
             deadline=deadline_of(entry.began, ask.ms),
-            now=self.clock(),
+            now=now,
+            local_time=self._local(now),
             persona=ask.persona,
             wants_text=True,
         )
@@ -235,11 +247,16 @@ class Turns:
             router.spent(request.device),
         )
 
+    def _local(self, now: float) -> str:
+        # Only models are told.
+        return self.local_time(now) if self.router.needs_context else ""
+
     def preview(self, device: Device, text: str, policy: Policy | None) -> tuple[Signal, Request]:
         """What an ask of ``device`` for ``text`` would be, as far as this companion can know:
         without what was said before."""
         toolset = self.fleet.toolset(device.id, device.tools or "")
         turn = f"{policy[0]}_explain" if policy else "explain"
+        now = self.clock()
         request = Request(
             device=device.id,
             turn_id=turn,
@@ -250,7 +267,8 @@ class Turns:
             groups=device.groups,
             facts=next(reversed(device.facts.values()), {}),
             deadline=time.monotonic(),
-            now=self.clock(),
+            now=now,
+            local_time=self._local(now),
         )
         return self._signal(request, ()), request
 
@@ -258,6 +276,7 @@ class Turns:
         """Ask the fast backends here and now, the others in a task."""
         device, ask, signal = entry.device, entry.ask, entry.signal
         entry.request = request
+        entry.trace = self.tracer.ask(device, ask.id, entry.turn)
         outcome = self.router.run_now(self.router.plan(signal), signal, request, accept)
         if not isinstance(outcome, Rest):
             self._conclude(entry, outcome)
@@ -265,9 +284,10 @@ class Turns:
             # Spread, or all who were turned away come back together.
             busy_ms = random.randint(BUSY_MS // 2, BUSY_MS * 2)
             self._send(device, entry.turn, wire.encode_busy(ask.id, busy_ms), entry.watch)
+            entry.trace.end("busy")
         else:
             self._open[(device, ask.id)] = entry
-            tab = entry.tab = Tab(ask.id)
+            tab = entry.tab = Tab(ask.id, trace=entry.trace)
             coroutine = self._run(entry, tab, outcome, request, accept)
             entry.task = asyncio.get_running_loop().create_task(coroutine)
 
@@ -302,11 +322,13 @@ class Turns:
         elif isinstance(outcome, Needs):
             payload = wire.encode_resend(ask.id, outcome.missing)
             self._send(entry.device, entry.turn, payload, entry.watch)
+            entry.trace.end("resend")
         elif isinstance(outcome, Repeated):
             # Whoever answered it first has the row, and the bill.
             self._remember(entry)
             self._answers.put((entry.device, ask.id), outcome.payload)
             self._send(entry.device, entry.turn, outcome.payload, entry.watch)
+            entry.trace.end("repeated")
         else:
             self._remember(entry)
             row = unanswered_row(
@@ -345,6 +367,7 @@ class Turns:
         self._answers.put((entry.device, entry.ask.id), payload)
         self._send(entry.device, entry.turn, payload, entry.watch)
         self.record(row)
+        end_ask(entry.trace, row)
         if entry.watch is not None:
             entry.watch.recorded(row)
 

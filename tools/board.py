@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import pty as ptys
 import signal
 import sys
 import termios
@@ -135,6 +134,7 @@ async def _run(home: Home, device: str, login: Login, pty: bool) -> None:
     from tools.runtime import RuntimeMissing
     from tools.vboard import BoardBusy, BoardConfig, VirtualBoard
     from tools.vboard.flash import FlashError
+    from tools.vboard.line import Line
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -165,7 +165,7 @@ async def _run(home: Home, device: str, login: Login, pty: bool) -> None:
             flush=True,
         )
         if pty:
-            device_path = stack.enter_context(_pseudo_terminal(board, loop))
+            device_path = await stack.enter_async_context(Line(board).open())
             print(f"ganglion: its serial line is {device_path}, too: picocom {device_path}")
         stack.enter_context(_as_a_serial_terminal())
         if board.note:
@@ -198,33 +198,6 @@ def _as_a_serial_terminal() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-
-@contextlib.contextmanager
-def _pseudo_terminal(board: VirtualBoard, loop: asyncio.AbstractEventLoop) -> Iterator[str]:
-    """The path of a device that is the board's serial line, every byte of it."""
-    ours, theirs = ptys.openpty()
-    tty.setraw(theirs)
-    os.set_blocking(ours, False)
-
-    def out(data: bytes) -> None:
-        with contextlib.suppress(OSError):  # nobody reads: as on a cable that is not plugged in
-            os.write(ours, data)
-
-    def typed() -> None:
-        with contextlib.suppress(OSError):
-            _send(board, os.read(ours, 4096))
-
-    board.serial.listeners.append(out)
-    loop.add_reader(ours, typed)
-    try:
-        # `theirs` stays open: without any, reading ours would fail.
-        yield os.ttyname(theirs)
-    finally:
-        loop.remove_reader(ours)
-        board.serial.listeners.remove(out)
-        os.close(ours)
-        os.close(theirs)
 
 
 def _send(board: VirtualBoard, data: bytes) -> None:

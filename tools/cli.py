@@ -104,6 +104,38 @@ def serve(
 
 
 @app.command()
+def flash(
+    port: Annotated[
+        str,
+        typer.Option("--port", metavar="DEVICE", envvar="PORT", show_envvar=True,
+                     help="The board's serial port; found by itself where there is only one."),
+    ] = "",
+    image: Annotated[
+        Path | None,
+        typer.Option("--image", metavar="FILE", envvar="IMAGE", show_envvar=True,
+                     help="A MicroPython image of your own."),
+    ] = None,
+    erase: Annotated[
+        bool,
+        typer.Option("--erase", help="Erase the whole flash first: memory, routines, settings."),
+    ] = False,
+    device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "",
+    wifi: Annotated[
+        str, typer.Option("--wifi", metavar="NAME", help="Another Wi-Fi network for it.")
+    ] = "",
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Put MicroPython and Ganglion on a board, and have it come online."""
+    from tools.flash import command
+    from tools.state import Home
+
+    command.flash(command.Options(Home(home), port, image, erase, device, wifi, renew))
+
+
+@app.command()
 def board(
     device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "board",
     broker: BrokerOption = "",

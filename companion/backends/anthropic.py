@@ -6,10 +6,8 @@ not pay for it.
 
 import asyncio
 import contextlib
-import email.utils
 import ipaddress
 import logging
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +18,7 @@ from companion.backends import anthropic_shape as shape
 from companion.backends import completion, prompt
 from companion.backends.base import Answer, BackendError, Card, Request
 from companion.backends.fit import fit, fits
+from companion.backends.retryafter import seconds_of
 from companion.backends.stream import Events
 
 if TYPE_CHECKING:
@@ -154,7 +153,11 @@ class AnthropicBackend:
         if isinstance(error, self._sdk.APIStatusError):
             self._log_detail(error)
             code, msg = completion.by_status(error.status_code)
-            raise BackendError(code, f"{msg} ({error.status_code})", _retry_after(error)) from None
+            raise BackendError(
+                code,
+                f"{msg} ({error.status_code})",
+                seconds_of(error.response.headers.get("retry-after")),
+            ) from None
         if isinstance(error, self._sdk.APIConnectionError):
             raise BackendError("connection", "it cannot be reached") from None
         raise BackendError("bad_response", "its answer makes no sense to the SDK") from None
@@ -199,18 +202,3 @@ def _on_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _retry_after(error: "anthropic.APIStatusError") -> float | None:
-    """Seconds, from ``Retry-After`` as seconds or as a date (RFC 9110, 10.2.3)."""
-    raw = error.response.headers.get("retry-after")
-    if raw is None:
-        return None
-    try:
-        seconds = float(raw)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(raw).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None

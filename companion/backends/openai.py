@@ -7,10 +7,8 @@ here, and 15 MB.
 
 import asyncio
 import contextlib
-import email.utils
 import json
 import logging
-import math
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -22,6 +20,7 @@ from companion.backends.base import Answer, BackendError, Card, Request
 from companion.backends.completion import Sent
 from companion.backends.fit import fit, fits
 from companion.backends.profile import PLAIN, Quirks
+from companion.backends.retryafter import seconds_of
 from companion.backends.stream import Deltas, Events
 
 log = logging.getLogger(__name__)
@@ -115,7 +114,7 @@ class OpenAIBackend:
 
     async def _refusal(self, reply: http.Reply) -> BackendError:
         code, msg = completion.by_status(reply.status)
-        retry_after_s = _retry_after(reply.headers.get("retry-after"))
+        retry_after_s = seconds_of(reply.headers.get("retry-after"))
         # What the upstream says helps whoever set it up. Some echo the key: not then.
         text = await _detail(reply)
         if text and reply.status not in (401, 403) and not self._tells_key(text):
@@ -165,17 +164,3 @@ async def _detail(reply: http.Reply) -> str:
             error = completion.loads(await http.whole(reply)).get("error")
     said = error.get("message") if isinstance(error, dict) else error
     return said if isinstance(said, str) else ""
-
-
-def _retry_after(raw: str | None) -> float | None:
-    """Seconds, from ``Retry-After`` as seconds or as a date (RFC 9110, 10.2.3)."""
-    if raw is None:
-        return None
-    try:
-        seconds = float(raw)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(raw).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None

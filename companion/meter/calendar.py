@@ -11,7 +11,7 @@ import time
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final, TypeAlias
 
 from companion.meter.purse import Window
@@ -56,6 +56,12 @@ class Calendar:
             last = self._hour(at) if kind == "hour" else self._days(kind, at)
             self._last[kind] = last
         return last
+
+    def clock(self, now: float) -> str:
+        """What a clock shows at ``now``, to the minute: ``2026-11-21T13:05+01:00``."""
+        at = int(now // 1)
+        zone = timezone(timedelta(seconds=self.offset(at)))
+        return datetime.fromtimestamp(at, zone).isoformat(timespec="minutes")
 
     def day_of(self, now: float) -> date:
         """The local day of ``now``."""

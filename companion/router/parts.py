@@ -29,6 +29,10 @@ class Energy(Protocol):
         ...
 
 
+def _nobody(name: str, code: str) -> None:
+    """Nobody counts."""
+
+
 @dataclass(slots=True)
 class Parts:
     """``clock`` gives Unix seconds; ``slots``: (device, Unix seconds) → its budgets; ``store`` is
@@ -40,6 +44,8 @@ class Parts:
     slots: Callable[[str, float], tuple[Slot, ...]] | None = None
     store: HealthStore | None = None
     energy: Energy | None = None
+    counted: Callable[[str, str], None] = _nobody
+    """Told of each attempt: the backend's name, and ``answered`` or the code of its failure."""
     spent: dict[str, tuple[float, str]] = field(default_factory=dict)
     """Key of a slot that refused → until when that is taken for granted, and what it is."""
 

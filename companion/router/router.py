@@ -44,8 +44,9 @@ class Router:
 
     ``purse`` and ``slots`` keep the budgets: (device, Unix seconds) → what an answer is counted
     on. ``health`` is where breakers and latencies are kept and shared. ``clock`` gives Unix
-    seconds, ``minutes`` turns them into minutes of the local day. Raises ValueError when two
-    backends have the same name.
+    seconds, ``minutes`` turns them into minutes of the local day. ``counted`` is told of each
+    attempt: the backend's name, and ``answered`` or the code of its failure. Raises ValueError
+    when two backends have the same name.
     """
 
     def __init__(
@@ -58,11 +59,14 @@ class Router:
         slots: Callable[[str, float], tuple[Slot, ...]] | None = None,
         health: HealthStore | None = None,
         energy: Energy | None = None,
+        counted: Callable[[str, str], None] | None = None,
         clock: Callable[[], float] = time.time,
         minutes: Callable[[float], int] | None = None,
     ) -> None:
         self.health = Health()
         self._parts = Parts(self.health, clock, purse, slots, health, energy)
+        if counted is not None:
+            self._parts.counted = counted
         self._clock = clock
         self._minutes = minutes or minutes_in("")
         self._plans: dict[Signal, Plan] = {}
@@ -194,8 +198,11 @@ class Router:
                 answer = fast.answer_now(request)
                 payload = accept(backend, answer)
             except Exception as error:
-                attempts.append(problem(step.name, error))
+                attempt = problem(step.name, error)
+                attempts.append(attempt)
+                self._parts.counted(step.name, attempt.code)
             else:
+                self._parts.counted(step.name, "answered")
                 return Answered(backend, answer, payload, tuple(attempts), reason=step.reason)
         return NoAnswer(
             no_answer_text(signal, plan.verdicts, attempts, crew.models), tuple(attempts)

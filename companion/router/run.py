@@ -14,6 +14,8 @@ from typing import Any, Final
 from companion.backends import prompt
 from companion.backends.base import Answer, Backend, BackendError, Card, Declined, Request
 from companion.meter.purse import Known
+from companion.ops.traces import NO_SPAN
+from companion.ops.traces import Span as Trace
 from companion.router.crew import Crew
 from companion.router.decide import Signal, Step, Verdict
 from companion.router.gate import Gate
@@ -74,6 +76,7 @@ class _Running:
     asked_at: float = 0.0
     expected_s: float = 0.0
     span: Span | None = None
+    trace: Trace = NO_SPAN
 
     @property
     def waits_on(self) -> "asyncio.Task[Any]":
@@ -264,7 +267,11 @@ class Course:
         except (Exception, asyncio.CancelledError) as error:
             said = problem(name, RuntimeError(f"its gate: {error!r}")).msg
         if isinstance(said, Known):
-            return Repeated(said.payload)
+            if said.payload:
+                return Repeated(said.payload)
+            return NoAnswer(
+                "This was answered over an hour ago, and is not repeated; say it again."
+            )
         if said:
             self._running.remove(running)
             self._out[name] = said
@@ -287,6 +294,7 @@ class Course:
         self._tab.asked_at = self._tab.asked_at or running.asked_at
         self._tab.begin(running, running.most)
         running.span = None if parts.energy is None else parts.energy.begin(card)
+        running.trace = self._tab.trace.attempt(card.name, card.tier, card.model)
         self._crew.hold()
         running.task = asyncio.ensure_future(running.backend.answer(self._request))
         running.task.add_done_callback(self._released)
@@ -312,7 +320,9 @@ class Course:
         self._measure_energy(running, 0)
         self._tab.failed(running, error)
         self._note(running, error)
-        self._attempts.append(problem(running.step.name, error))
+        attempt = problem(running.step.name, error)
+        self._attempts.append(attempt)
+        self._over(running, attempt.code)
         return None
 
     def _judged(self, running: _Running, answer: Answer) -> Outcome | None:
@@ -329,9 +339,11 @@ class Course:
             attempt = problem(card.name, error)
             parts.health.failed(card.name, now, attempt.code, "its answers cannot be used")
             self._attempts.append(attempt)
+            self._over(running, attempt.code)
             self._prefer_better(card)
             return None
         parts.health.succeeded(card.name, now)
+        self._over(running, "")
         beside = [self._beside(other) for other in self._running if other.task is not None]
         for other in list(self._running):
             self._give_up(other, BackendError("canceled", "another was first"))
@@ -380,6 +392,7 @@ class Course:
         self._tab.lost(running)
         self._measure_energy(running, 0)
         self._note(running, error)
+        self._over(running, error.code)
 
     def _note(self, running: _Running, error: Exception) -> None:
         """What an attempt without an answer says about the backend's health."""
@@ -401,6 +414,11 @@ class Course:
             code, msg = "timeout", f"no answer within {took_s:.1f} s"
         retry_after_s = error.retry_after_s if isinstance(error, BackendError) else None
         self._parts.health.failed(name, now, code, msg, retry_after_s)
+
+    def _over(self, running: _Running, error: str) -> None:
+        """For those who watch; ``error`` "" for an answer that was used."""
+        self._parts.counted(running.step.name, error or "answered")
+        running.trace.end(error)
 
     def _measure_energy(self, running: _Running, tokens: int) -> None:
         if running.span is not None:

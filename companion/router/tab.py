@@ -5,6 +5,7 @@ from typing import Final
 
 from companion.backends.base import Answer, BackendError, Card, Declined
 from companion.meter import cost_nano_usd, most_nano_usd
+from companion.ops.traces import NO_SPAN, Span
 from companion.router.outcome import FREE, Bill
 
 _NOT_BILLED: Final = frozenset(
@@ -47,6 +48,8 @@ class Tab:
     ask: str
     claimed: bool = False
     asked_at: float = 0.0
+    trace: Span = NO_SPAN
+    """The ask's span; attempts go below it."""
     _nano: int = 0
     _tokens: int = 0
     _estimated: bool = False

@@ -34,16 +34,18 @@ class Bench(VirtualBoard):
     async def ask(self, expression: str, seconds: float = 10.0) -> Any:
         """The value of an expression on the board."""
         since = self.serial.end
-        self.send(f"print('<'+repr({expression})+'>')\n")
-        printed = await self.wait_serial("\n", seconds, since)
-        assert "Traceback" not in printed, await self.wait_serial(">>> ", 1, since)
-        return ast.literal_eval(printed[printed.index("<") + 1 : printed.rindex(">\r\n")])
+        self.send(
+            f"print('\\x02'+repr({expression})+'\\x03')\n"
+        )  # in the echo there is a backslash
+        printed = await self.wait_serial(">>> ", seconds, since)
+        assert "Traceback" not in printed, printed
+        return ast.literal_eval(printed[printed.index("\x02") + 1 : printed.rindex("\x03")])
 
     async def do(self, line: str) -> None:
         """A statement on the board; returns when it has run."""
         since = self.serial.end
-        self.send(f"{line};print('<'+'done>')\n")
-        printed = await self.wait_serial("<done>", since=since)
+        self.send(f"{line}\n")
+        printed = await self.wait_serial(">>> ", since=since)
         assert "Traceback" not in printed, printed
 
     async def ready(self, boots: int = 1) -> None:

@@ -20,6 +20,7 @@ PRIVATE = {
     "ntptime": {"ETIMEDOUT"},
     "_analog": {"ETIMEDOUT"},
     "_sensor": {"ETIMEDOUT"},
+    "_repl": {"WINDOW", "A", "B", "D", "E"},
     "esp32": {"KIND", "VALUE_MAX", "INT", "BLOB", "NOT_FOUND", "FULL"},
 }
 

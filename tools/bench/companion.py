@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,12 +27,20 @@ SECONDS = 5.0
 
 
 @contextmanager
-def _worker(command: list[str], ready: object, log: Path) -> Iterator[psutil.Process]:
+def worker(
+    command: list[str],
+    ready: Callable[[], object],
+    log: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    start_s: float = 30.0,
+) -> Iterator[psutil.Process]:
+    """A process under load, from when `ready()` says so; ended after. Its output goes to `log`."""
     with log.open("wb") as out:
-        child = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+        child = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT, env=env)
     try:
-        until = time.monotonic() + 30
-        while not ready():  # type: ignore[operator]
+        until = time.monotonic() + start_s
+        while not ready():
             if child.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{command[1:4]} did not start:\n{log.read_text()}")
             time.sleep(0.02)
@@ -48,13 +56,13 @@ def _worker(command: list[str], ready: object, log: Path) -> Iterator[psutil.Pro
 
 def _one(
     broker: EmbeddedBroker,
-    worker: psutil.Process,
+    process: psutil.Process,
     credentials: list[tuple[str, str]],
     tools: list[bytes],
     seconds: float,
 ) -> load.Tally:
     def cpu_seconds() -> float:
-        times = worker.cpu_times()
+        times = process.cpu_times()
         return float(times.user + times.system)
 
     return uvloop.run(load.run("127.0.0.1", broker.port, credentials, tools, seconds, cpu_seconds))
@@ -71,9 +79,9 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
         with EmbeddedBroker(folder / "broker") as broker:
             credentials = [(f"sim{n}", broker.add(f"sim{n}")) for n in range(max(devices))]
 
-            def measure(prefix: str, worker: psutil.Process) -> None:
+            def measure(prefix: str, process: psutil.Process) -> None:
                 for n in devices:
-                    tally = _one(broker, worker, credentials[:n], tools, seconds)
+                    tally = _one(broker, process, credentials[:n], tools, seconds)
                     count = len(tally.latencies)
                     if tally.refused:
                         raise Problem(f"{prefix}: {tally.refused} of {count} answers were errors")
@@ -82,7 +90,7 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
                     figures[f"{prefix}_cpu_ms_per_request_at_{n}"] = (
                         1000 * tally.cpu_s / max(count, 1)
                     )
-                    figures[f"{prefix}_rss_mb_at_{n}"] = worker.memory_info().rss / 1e6
+                    figures[f"{prefix}_rss_mb_at_{n}"] = process.memory_info().rss / 1e6
                     figures[f"{prefix}_p50_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.5)
                     figures[f"{prefix}_p99_ms_at_{n}"] = 1000 * percentile(tally.latencies, 0.99)
                     print(f"  {prefix}: {n} devices, {rate:,.0f} requests/s", file=sys.stderr)
@@ -93,18 +101,18 @@ def run(seconds: float = SECONDS, devices: tuple[int, ...] = DEVICES) -> Figures
 
             log = folder / "echo.log"
             command = [sys.executable, "-m", "tools.bench.echo", url("echo")]
-            with _worker(command, lambda: b"ready" in log.read_bytes(), log) as worker:
-                measure("echo", worker)
+            with worker(command, lambda: b"ready" in log.read_bytes(), log) as process:
+                measure("echo", process)
             home = folder / "home"
             command = [sys.executable, "-m", "tools.cli", "serve", "--broker", url("companion")]
             command += ["--home", str(home)]
             run_file = home / "run.json"
-            with _worker(command, run_file.exists, folder / "companion.log") as worker:
-                idle = worker.memory_info().rss / 1e6
-                measure("companion", worker)
-                figures["companion_rss_mb"] = worker.memory_info().rss / 1e6
+            with worker(command, run_file.exists, folder / "companion.log") as process:
+                idle = process.memory_info().rss / 1e6
+                measure("companion", process)
+                figures["companion_rss_mb"] = process.memory_info().rss / 1e6
                 figures["companion_rss_idle_mb"] = idle
-                assert json.loads(run_file.read_text())["pid"] == worker.pid
+                assert json.loads(run_file.read_text())["pid"] == process.pid
     for n in devices:
         figures[f"companion_to_echo_at_{n}"] = (
             figures[f"companion_requests_per_s_at_{n}"] / figures[f"echo_requests_per_s_at_{n}"]

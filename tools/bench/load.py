@@ -11,7 +11,7 @@ import json
 import secrets
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -64,6 +64,7 @@ class Tally:
     latencies: list[float] = field(default_factory=list)
     sent: int = 0
     refused: int = 0  # answers that were an error: a fast refusal is no answer
+    why: str = ""  # the first of them
     took_s: float = 0.0
     cpu_s: float = 0.0  # what the worker spent meanwhile
 
@@ -80,6 +81,7 @@ class SimulatedDevice(asyncio.Protocol):
         tally: Tally,
         go: Callable[[], bool],
         offset: int,
+        sentences: Sequence[str] = SENTENCES,
     ) -> None:
         self.device = device
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -89,6 +91,7 @@ class SimulatedDevice(asyncio.Protocol):
         self._tally = tally
         self._go = go
         self._n = offset
+        self._sentences = sentences
         self._pid = 0
         self._sent_at = 0.0
         self._ask_topic = topic(device, "up", "ask")
@@ -107,7 +110,7 @@ class SimulatedDevice(asyncio.Protocol):
 
     def ask(self) -> None:
         """Send the next sentence."""
-        text = SENTENCES[self._n % len(SENTENCES)]
+        text = self._sentences[self._n % len(self._sentences)]
         self._n += 1
         payload = json.dumps(
             {"id": f"{self._tally.run}-{self._n:x}.1", "tools": self._tools, "new": [["u", text]]},
@@ -146,6 +149,7 @@ class SimulatedDevice(asyncio.Protocol):
                 return
             if b'"err"' in body:
                 self._tally.refused += 1
+                self._tally.why = self._tally.why or body[n + 2 :].decode(errors="replace")
             self._tally.latencies.append(time.perf_counter() - self._sent_at)
             if self._go():
                 self.ask()
@@ -198,20 +202,26 @@ async def run(
     tools: list[bytes],
     seconds: float,
     cpu_seconds: Callable[[], float],
+    sentences: Sequence[str] = SENTENCES,
+    state: bytes = b"",
 ) -> Tally:
     """Every device asks as fast as it is answered, for `seconds`.
 
     `cpu_seconds` is read when all devices are connected and known, and again at the end.
+    `state`: what each says of its points, if anything.
     """
     loop = asyncio.get_running_loop()
     tally = Tally()
     going = True
     devices = []
+    apart = max(7, len(sentences) // len(credentials))
     for offset, (device, secret) in enumerate(credentials):
         announce = announcement(device, tools)
+        if state:
+            announce.append((topic(device, "up", "state"), state))
         _, protocol = await loop.create_connection(
             lambda d=device, s=secret, a=announce, o=offset: SimulatedDevice(  # type: ignore[misc]
-                d, s, a, tools_hash(tools), tally, lambda: going, o * 7
+                d, s, a, tools_hash(tools), tally, lambda: going, o * apart, sentences
             ),
             host,
             port,

@@ -59,6 +59,11 @@ AIMS: dict[str, tuple[str, float]] = {
     "companion_cpu_ms_per_request": ("<=", 0.5),
     "companion_rss_mb": ("<=", 80),
     "companion_to_echo": (">=", 0.5),
+    "companion_cpu_ms": ("<=", 0.5),
+    "companion_metered_cpu_ms": ("<=", 0.5),
+    "companion_metered_rss_mb": ("<=", 80),
+    "litellm_to_companion_cpu": (">=", 18),
+    "cloud_companion_rss_mb": ("<=", 80),
 }
 
 

@@ -18,10 +18,12 @@ from typing import Any
 from tools import runtime
 from tools.build import build_firmware
 from tools.paths import FIRMWARE, ganglion_home
-from tools.vboard import flash, layout
+from tools.vboard import chipflash, flash, layout
+from tools.vboard.chipflash import ChipFlash
 from tools.vboard.config import BoardConfig
 from tools.vboard.control import ControlServer
 from tools.vboard.hardware import BadOperation, Hardware
+from tools.vboard.loader import CHIPS, ChipModel, RomLoader
 from tools.vboard.process import Chip, Serial
 from tools.vboard.proxy import Proxy
 from tools.vboard.rom import standins_image
@@ -46,9 +48,10 @@ class VirtualBoard:
     ``config`` None leaves the flash's `/config.json` alone. ``firmware`` is a folder of sources.
     ``heap_kib`` is the chip's; a 64-bit MicroPython gets twice as much, and `note` says so.
     ``ap`` is the access point in reach: (ssid, password), "" for an open one; by default the one
-    in ``config``. ``powered`` False starts with the power off. ``begins``: the board is in a world
-    where it is that Unix second, and where time can be left out: see `Hardware.leap_to`. The heap
-    is larger then, by what that takes.
+    in ``config``. ``powered`` False starts with the power off. ``blank`` is a chip as it
+    comes from the factory: nothing on its flash until somebody writes it. ``begins``: the board
+    is in a world where it is that Unix second, and where time can be left out: see
+    `Hardware.leap_to`. The heap is larger then, by what that takes.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class VirtualBoard:
         ap: tuple[str, str] | None = None,
         micropython: runtime.MicroPython | None = None,
         powered: bool = True,
+        blank: bool = False,
         begins: int | None = None,
     ) -> None:
         self.device = device
@@ -76,6 +80,8 @@ class VirtualBoard:
         self._micropython = micropython
         self._begins = begins
         self._powered_at_start = powered
+        self._blank = blank
+        self._download: ChipFlash | None = None
         self._powered = False
         self._auto = False
         self._cause = 0  # why we killed the chip; 0 when we did not
@@ -169,8 +175,11 @@ class VirtualBoard:
         build = await asyncio.to_thread(build_firmware, self._firmware, self._build_folder())
         self._rom = await asyncio.to_thread(standins_image)
         self.image = self.folder / "flash.img"
+        if self._blank and not self.image.exists():
+            chipflash.blank(self.folder)
         entries = self.config.entries(self.device) if self.config else {}
-        await asyncio.to_thread(flash.prepare, self.image, build, entries, self._micropython)
+        if not self._blank:
+            await asyncio.to_thread(flash.prepare, self.image, build, entries, self._micropython)
         board = self.config.board if self.config else "esp32"
         self.hardware = Hardware(self.folder / "hw.mem", board, self._micropython.bits)
         self.hardware[layout.SIGNAL] = _EDGE
@@ -201,7 +210,11 @@ class VirtualBoard:
 
     async def _launch(self) -> None:
         assert self._micropython
-        self.hardware.memory[layout.READY] = 0
+        if not chipflash.starts(self.folder, self._model().image_offset):
+            self.serial.note("invalid header: there is no firmware on this chip")
+            await self._notify()
+            return
+        self.hardware.memory[layout.READY] = self.hardware.memory[layout.REPL] = 0
         own = layout.STANDIN_HEAP
         if self._begins is not None:
             own += layout.LEAP_HEAP
@@ -212,6 +225,7 @@ class VirtualBoard:
             self.folder,
             self._rom,
             self.serial,
+            self.hardware.memory,
         )
         self.boots += 1
         self._task(self._follow(self._chip))
@@ -224,7 +238,9 @@ class VirtualBoard:
         self._chip = None
         hardware = self.hardware
         cause, self._cause = self._cause, 0
-        if hardware[layout.CUT]:
+        if self._download is not None:
+            pass  # the loader has the chip
+        elif hardware[layout.CUT]:
             hardware.set_u32(layout.CUT_AT, 0)
             self._powered = False
             self.serial.note("the power failed at a flash write")
@@ -303,6 +319,30 @@ class VirtualBoard:
             boots = self.boots
             self._kill(layout.HARD_RESET)
             await self._until(boots=boots)
+
+    def _model(self) -> ChipModel:
+        board = self.config.board if self.config else "esp32"
+        return CHIPS.get(board, CHIPS["esp32"])
+
+    async def download(self) -> RomLoader:
+        """The chip stops and listens to esptool, as after a reset with GPIO0 low."""
+        if self._download is None:
+            self._download = ChipFlash(self.folder)
+            if self._chip:
+                self._chip.kill()
+                await self._until(off=True)
+        mac = bytes(self.hardware.memory[layout.UNIQUE_ID : layout.UNIQUE_ID + 6])
+        return RomLoader(self._model(), self._download, mac)
+
+    async def end_download(self) -> None:
+        """A reset with GPIO0 high: the chip runs what is on its flash."""
+        if self._download is None:
+            return
+        self._download.close()
+        self._download = None
+        self.hardware.hard_reset(layout.HARD_RESET)
+        if self._powered:
+            await self._launch()
 
     async def wait_boots(self, n: int, seconds: float = 10.0) -> None:
         """Wait until the chip has started ``n`` times since this object was made. TimeoutError."""

@@ -152,7 +152,7 @@ class Hardware:
     def hard_reset(self, cause: int) -> None:
         """The chip starts anew; what is wired to its pads stays."""
         self._start(cause)
-        self[at.WDT_ON] = 0
+        self[at.WDT_ON] = self[at.RAW] = 0
         for n in range(at.PADS_N):
             base = at.PADS + n * at.PAD_SIZE
             for field in (at.MODE, at.LATCH, at.PULL, at.PWM_ON):

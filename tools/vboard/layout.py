@@ -26,6 +26,8 @@ STAY = 10  # no time is left out now; see AHEAD
 LEAPS = 11  # time may be left out in this board's world
 SCHEDULED = 12  # a callback run is in the scheduler's queue
 SIGNAL = 13  # number of the signal the launcher sends
+REPL = 14  # MicroPython's prompt has the serial line, not the firmware
+RAW = 15  # the soft reset came out of the raw REPL and goes back there
 
 # -- words
 WRITES = 16  # u32: flash programs and erases since the board was made

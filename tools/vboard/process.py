@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from tools.vboard import layout
 
 # Mounts the stand-ins, then leaves the rest to them. `before` is taken first: what is in use then
 # is in use on a chip, too.
@@ -60,14 +63,23 @@ class Serial:
 class Chip:
     """The child process. Its end is told once, by ``ended(returncode)``, on the event loop."""
 
-    def __init__(self, process: asyncio.subprocess.Process, serial: Serial) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, serial: Serial, memory: mmap.mmap
+    ) -> None:
         self._process = process
         self._serial = serial
+        self._memory = memory
         self._reader = asyncio.get_running_loop().create_task(self._read())
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], heap_kib: int, folder: Path, rom: Path, serial: Serial
+        cls,
+        command: Sequence[str],
+        heap_kib: int,
+        folder: Path,
+        rom: Path,
+        serial: Serial,
+        memory: mmap.mmap,
     ) -> Chip:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -88,7 +100,7 @@ class Chip:
                 "TZ": "UTC",
             },
         )
-        return cls(process, serial)
+        return cls(process, serial, memory)
 
     @property
     def pid(self) -> int:
@@ -129,5 +141,13 @@ class Chip:
         stdout = self._process.stdout
         assert stdout
         while data := await stdout.read(4096):
-            # As a chip's driver sends it: a terminal wants a CR in front of each LF.
-            self._serial.add(data.replace(b"\n", b"\r\n"))
+            if not self._binary():
+                # As a chip's driver sends it: a terminal wants a CR in front of each LF.
+                data = data.replace(b"\n", b"\r\n")
+            self._serial.add(data)
+
+    def _binary(self) -> bool:
+        """Whether what comes is no text: at MicroPython's prompt, a program that has asked to
+        have Ctrl-C as a byte, as mpremote's file system does for each of its exchanges. (On a
+        chip `sys.stdout.buffer` takes such bytes past the driver; here there is one pipe.)"""
+        return bool(self._memory[layout.REPL]) and not self._interrupts()

@@ -15,7 +15,7 @@ _V = TypeVar("_V")
 
 _DEVICES = 2048
 """Lexicons and toolsets kept: more devices than one companion is meant for."""
-_SENTENCES = 4096
+_SENTENCES = 1024
 """Results kept. People and automations say the same few things again."""
 
 

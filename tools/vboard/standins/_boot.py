@@ -8,6 +8,7 @@ from micropython import const
 
 _LEAPS = const(11)
 _STANDIN_BYTES = const(32)
+_RAW = const(15)
 # The launcher adds so many bytes to the heap of the chip (twice as many where words are twice as
 # long). What the stand-ins leave of them is taken, so that the firmware has the chip's heap; but
 # for the last 4 KB, which are for MicroPython's table of names: it doubles as it grows, and the
@@ -38,16 +39,20 @@ def go(g, before):
     from _flash import Flash
 
     vfs.umount("/")
-    vfs.mount(Flash(size), "/")
+    try:
+        vfs.mount(Flash(size), "/")
+    except OSError:
+        __import__("_format").format(Flash(size))
     os.chdir("/")
     _hw.attach()
     if _hw.mem[_LEAPS]:
         __import__("_leap")  # not an import statement: a tidy linter takes that away
     gc.collect()
     for name in ("boot.py", "main.py"):
-        if not _run(name, g):
+        # A soft reset out of the raw REPL comes back to it, past main.py.
+        if (name == "main.py" and _hw.mem[_RAW]) or not _run(name, g):
             break
-    _repl(g)
+    __import__("_repl").run(g)
 
 
 def _run(name, g):
@@ -76,31 +81,3 @@ def _soft_reset():
     import machine
 
     machine.soft_reset()
-
-
-def _repl(g):
-    """A line at a time: what is left of a chip's console when main.py has ended."""
-    import _hw
-
-    while True:
-        try:
-            print(">>> ", end="")
-            line = sys.stdin.readline()
-            if not line:
-                _hw.exit(0)
-            _line(line, g)
-        except SystemExit:
-            _soft_reset()
-        except BaseException as e:
-            sys.print_exception(e)
-
-
-def _line(line, g):
-    try:
-        code = compile(line, "<stdin>", "eval")
-    except SyntaxError:
-        exec(line, g)
-        return
-    value = eval(code, g)
-    if value is not None:
-        print(repr(value))
