@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from companion.backends.base import Answer, Backend
-from companion.router.decide import TOO_LITTLE, Plan, Signal, Verdict
+from companion.router.decide import IF_THAT_FAILS, TOO_LITTLE, Plan, Signal, Verdict
 from companion.wire import fit
 
 if TYPE_CHECKING:
@@ -105,10 +105,12 @@ class Invalid(Exception):
     """An answer that the device could not use; the message says why."""
 
 
-def why(reason: str, attempts: Sequence[Attempt], beside: Sequence[str] = ()) -> str:
-    """The reason of a plan's step, what was tried before it, and what beside."""
+def why(reason: str, attempts: Sequence[Attempt], more: Sequence[str] = ()) -> str:
+    """The reason of a plan's step when it has answered, what was tried before it, and what else
+    is to be said."""
+    reason = reason.removeprefix(IF_THAT_FAILS)
     tried = "".join(f"; {a.name} before: {a.msg}" for a in attempts if a.code != "declined")
-    tried += "".join(f"; {said}" for said in beside)
+    tried += "".join(f"; {said}" for said in more)
     return fit(reason + tried, _WHY_BYTES) if tried else reason
 
 

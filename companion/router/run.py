@@ -348,10 +348,19 @@ class Course:
         for other in list(self._running):
             self._give_up(other, BackendError("canceled", "another was first"))
         attempts = tuple(self._attempts)
-        reason = why(running.step.reason, attempts, beside)
+        reason = why(running.step.reason, attempts, [*beside, *self._left_alone()])
         if self._gate.turned:
             reason = f"{reason}; {self._gate.turned}"
         return Answered(backend, answer, payload, attempts, self._tab.bill(), reason)
+
+    def _left_alone(self) -> list[str]:
+        """Who was left out for how it fares, and why. A rule's or a policy's doing is no news."""
+        found = []
+        for verdict in self._rest.plan.verdicts:
+            shut = "" if verdict.chosen else self._parts.health.breaker(verdict.name).msg
+            if shut and verdict.reason.startswith(shut):
+                found.append(f"{verdict.name}: {verdict.reason}")
+        return found
 
     @staticmethod
     def _beside(running: _Running) -> str:
