@@ -8,7 +8,7 @@ house is kept time for, so that the last word is its, as far as there is time at
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from companion.backends import prompt
@@ -32,7 +32,7 @@ from companion.router.outcome import (
 )
 from companion.router.parts import Parts, Span, problem
 from companion.router.tab import Most, Tab, most_of
-from companion.wire import TEXT_BYTES_MAX
+from companion.router.words import beside, left_alone, with_budget
 
 SHARE_OF_REST: Final = 0.6
 """Of the time left, what one attempt may take while another could follow."""
@@ -332,7 +332,9 @@ class Course:
         self._tab.answered(running, card, answer, round(ms))
         self._measure_energy(running, answer.usage.input + answer.usage.output)
         parts.health.took(card.name, ms, now)
-        answer = self._told(card, answer)
+        if not self._signal.wants_text:
+            # A routine's text is for a display or a speaker, which it has no place in.
+            answer = with_budget(answer, card, self._gate.turned)
         try:
             payload = self._accept(backend, answer)
         except Exception as error:
@@ -344,42 +346,19 @@ class Course:
             return None
         parts.health.succeeded(card.name, now)
         self._over(running, "")
-        beside = [self._beside(other) for other in self._running if other.task is not None]
+        more = [
+            beside(other.step.name, time.monotonic() - other.asked_at, other.most.nano > 0)
+            for other in self._running
+            if other.task is not None
+        ]
+        more += left_alone(self._rest.plan.verdicts, lambda name: parts.health.breaker(name).msg)
         for other in list(self._running):
             self._give_up(other, BackendError("canceled", "another was first"))
         attempts = tuple(self._attempts)
-        reason = why(running.step.reason, attempts, [*beside, *self._left_alone()])
+        reason = why(running.step.reason, attempts, more)
         if self._gate.turned:
             reason = f"{reason}; {self._gate.turned}"
         return Answered(backend, answer, payload, attempts, self._tab.bill(), reason)
-
-    def _left_alone(self) -> list[str]:
-        """Who was left out for how it fares, and why. A rule's or a policy's doing is no news."""
-        found = []
-        for verdict in self._rest.plan.verdicts:
-            shut = "" if verdict.chosen else self._parts.health.breaker(verdict.name).msg
-            if shut and verdict.reason.startswith(shut):
-                found.append(f"{verdict.name}: {verdict.reason}")
-        return found
-
-    @staticmethod
-    def _beside(running: _Running) -> str:
-        """What is said of one that was asked, too: it may be most of what the answer cost."""
-        waited_s = time.monotonic() - running.asked_at
-        said = f"{running.step.name} asked, too: no answer within {waited_s:.1f} s"
-        return f"{said}, counted at the most" if running.most.nano else said
-
-    def _told(self, card: Card, answer: Answer) -> Answer:
-        """With the word about a budget, where that has turned the plan to this backend. A
-        routine's text is for a display or a speaker, which it has no place in."""
-        if not self._gate.turned or card.prices is not None or not card.needs_context:
-            return answer
-        if not answer.say or self._signal.wants_text:
-            return answer
-        turned = self._gate.turned[0].upper() + self._gate.turned[1:]
-        say = f"{answer.say} ({turned}, so {card.name} answered.)"
-        fits = len(say.encode(errors="replace")) <= TEXT_BYTES_MAX
-        return replace(answer, say=say) if fits else answer
 
     def _prefer_better(self, card: Card) -> None:
         """What one could not do, no lesser one is asked for while a better one waits."""
