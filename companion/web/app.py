@@ -218,7 +218,8 @@ def create_app(companion: Service) -> ASGIApp:
             raise ApiError(404, "unknown_device", f"no device '{device}' has been heard of")
         signal, request = companion.turns.preview(entry, text, policy)
         router = companion.router
-        told = explained(signal, router.snapshot(), router.plan(signal))
+        room = await reports.room(companion, request)
+        told = explained(signal, router.snapshot(), router.plan(signal), room)
         taken = router.takes(router.plan(signal), request)
         return JSONResponse({"device": entry.id, "text": text, **told, "taken_by": taken})
 
