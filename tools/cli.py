@@ -14,9 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from tools import ca as authority
 from tools import config as configuration
 from tools import report, tokens
 from tools.options import ConfigOption, HomeOption, JsonOption
+from tools.plaintext import InsecureOption
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -70,6 +72,21 @@ def serve(
             help="Port of the embedded broker; 0: the last one, or a free one.",
         ),
     ] = 0,
+    lan: Annotated[
+        bool,
+        typer.Option("--lan", help="The embedded broker listens on the network, too, with TLS."),
+    ] = False,
+    lan_port: Annotated[
+        int,
+        typer.Option("--lan-port", metavar="N", min=0, max=65535,
+                     help="Port of --lan. Default: 8883, or 1883 with --insecure."),
+    ] = 0,
+    lan_host: Annotated[
+        str,
+        typer.Option("--lan-host", metavar="HOST",
+                     help="How boards are to call this machine. Default: its address."),
+    ] = "",
+    insecure: InsecureOption = False,
     http_port: Annotated[
         int,
         typer.Option(
@@ -82,7 +99,7 @@ def serve(
     ] = 0,
     config: ConfigOption = None,
     home: HomeOption = None,
-) -> None:
+) -> None:  # fmt: skip
     """Run the companion, with a broker of its own unless you name one."""
     from tools import service
     from tools.state import Home
@@ -91,7 +108,16 @@ def serve(
         raise Usage("--port is the embedded broker's; with --broker the URL says the port")
     service.serve(
         service.Options(
-            home=Home(home), broker=broker, ca=ca, port=port, http_port=http_port, config=config
+            home=Home(home),
+            broker=broker,
+            ca=ca,
+            port=port,
+            lan=lan,
+            lan_port=lan_port,
+            lan_host=lan_host,
+            insecure=insecure,
+            http_port=http_port,
+            config=config,
         )
     )
 
@@ -313,6 +339,7 @@ app.command()(report.budget)
 
 app.add_typer(configuration.app, name="config")
 app.add_typer(tokens.app, name="token")
+app.add_typer(authority.app, name="ca")
 
 
 @backends_app.command("list")
