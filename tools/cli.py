@@ -39,6 +39,11 @@ CaOption = Annotated[
     Path | None,
     typer.Option("--ca", metavar="FILE", help="PEM file of the authority that your broker uses."),
 ]
+PortOption = Annotated[
+    str,
+    typer.Option("--port", metavar="DEVICE", envvar="PORT", show_envvar=True,
+                 help="The board's serial port; found by itself where there is only one."),
+]  # fmt: skip
 
 
 backends_app = typer.Typer(
@@ -124,11 +129,7 @@ def serve(
 
 @app.command()
 def flash(
-    port: Annotated[
-        str,
-        typer.Option("--port", metavar="DEVICE", envvar="PORT", show_envvar=True,
-                     help="The board's serial port; found by itself where there is only one."),
-    ] = "",
+    port: PortOption = "",
     image: Annotated[
         Path | None,
         typer.Option("--image", metavar="FILE", envvar="IMAGE", show_envvar=True,
@@ -145,13 +146,49 @@ def flash(
     renew: Annotated[
         bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
     ] = False,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Put MicroPython and Ganglion on a board, and have it come online."""
     from tools.flash import command
     from tools.state import Home
 
-    command.flash(command.Options(Home(home), port, image, erase, device, wifi, renew))
+    command.flash(
+        command.Options(
+            Home(home), port, device, wifi, renew, ca, insecure, image=image, erase=erase
+        )
+    )
+
+
+@app.command()
+def provision(
+    port: PortOption = "",
+    change: Annotated[
+        str,
+        typer.Option("--change", metavar="WHAT",
+                     help="Only this: wifi, broker or name. Default: everything is asked for."),
+    ] = "",
+    device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "",
+    wifi: Annotated[
+        str, typer.Option("--wifi", metavar="NAME", help="Its Wi-Fi network.")
+    ] = "",
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
+    ] = False,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Tell a board over USB its Wi-Fi, its broker and its name; or change one of these."""
+    from tools import provision as provisioning
+    from tools.state import Home
+
+    provisioning.provision(
+        provisioning.Options(
+            Home(home), port, device, wifi, renew, ca, insecure, change=provisioning.what(change)
+        )
+    )
 
 
 @app.command()

@@ -73,7 +73,7 @@ async def kitchen(
 async def connected(broker: EmbeddedBroker) -> None:
     log = broker.folder / "mosquitto.log"
     async with asyncio.timeout(15):
-        while "as kitchen (" not in log.read_text():
+        while "as kitchen (" not in log.read_text():  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.05)
 
 

@@ -235,7 +235,9 @@ def test_readers() -> None:
     told += "Detected flash size: 4MB\n"
     assert read(told) == Chip("esp32c3", "02:03:04:05:06:07", 4 << 20)
     assert device_id("02:03:04:05:06:07") == "board-050607"
-    found = onboard.found('noise\nganglion:[[1, 28, 0], null, {"a": "b"}]\n')
+    found = onboard.found('noise\nganglion:[1, 28, 0]\nganglion:null\nganglion:{"a": "b"}\n')
     assert (found.version, found.runs_ganglion) == ((1, 28, 0), False)
+    found = onboard.found('ganglion:[1, 28, 0]\nganglion:{"device": cut\nganglion:null\n')
+    assert found.config is None and found.installed == {}
     with pytest.raises(Problem):
         onboard.found("ganglion: boot 3 of kitchen")

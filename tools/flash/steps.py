@@ -4,6 +4,7 @@ be done again: what is there already is seen, and left as it is."""
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from tools.flash import images, onboard, tool
 from tools.flash.chip import Chip
 from tools.flash.images import Image
 from tools.flash.onboard import Found
+from tools.flash.settings import CA_ON_BOARD
 from tools.problem import Problem
 
 _ANSWER_S: Final = 30.0
@@ -91,7 +93,7 @@ class Steps:
                 if code == 0:
                     break
                 if time.monotonic() > until:
-                    raise tool.failed("mpremote", printed)
+                    raise tool.failed("mpremote", onboard.unmarked(printed))
                 time.sleep(0.5)
             found = onboard.found(printed)
             version = ".".join(map(str, found.version))
@@ -119,7 +121,7 @@ class Steps:
             if stale:
                 self._exec(onboard.REMOVE.format(paths=stale))
             if before.installed != wanted:
-                self._put(json.dumps(wanted), "/installed.json")
+                self._put(json.dumps(wanted).encode(), "/installed.json")
         return build
 
     def _hashes(self, names: list[str]) -> dict[str, str]:
@@ -143,18 +145,29 @@ class Steps:
             told=["connect", self.port, "resume", "fs", "cp", f"build/firmware/… ({len(names)})"],
         )
 
-    def settings(self, config: dict[str, Any]) -> None:
-        """Write `/config.json`, aside and renamed. It holds secrets: it is not shown."""
+    def settings(
+        self, config: dict[str, Any], ca: bytes = b"", before: dict[str, Any] | None = None
+    ) -> None:
+        """Write `/config.json`, aside and renamed, where it is not as ``before``; and the DER of an
+        authority, if any. It holds secrets: it is not shown."""
         with self.step("settings", "who it is and where it belongs"):
-            self._put(json.dumps(config), _CONFIG)
-            print(f"         {config['device']!r}, broker {config['host']}:{config['port']}, "
-                  f"Wi-Fi {config['wifi']['ssid']!r}")  # fmt: skip
+            if ca:
+                name = CA_ON_BOARD[1:]
+                if self._hashes([name])[name] != hashlib.sha256(ca).hexdigest():
+                    self._put(ca, CA_ON_BOARD)
+            if config == before:
+                print(f"         as they were: {config['device']!r}")
+                return
+            self._put(json.dumps(config).encode(), _CONFIG)
+            how = "TLS" if "ca" in config else "plain"
+            print(f"         {config['device']!r}, broker {config['host']}:{config['port']} "
+                  f"({how}), Wi-Fi {config['wifi']['ssid']!r}")  # fmt: skip
 
-    def _put(self, text: str, path: str) -> None:
+    def _put(self, data: bytes, path: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             aside = Path(folder) / "aside"
             aside.touch(mode=0o600)
-            aside.write_text(text)
+            aside.write_bytes(data)
             code, printed = tool.attempt(
                 "mpremote", "connect", self.port, "resume", "fs", "cp", str(aside), f":{path}.new"
             )
