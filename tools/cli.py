@@ -207,6 +207,7 @@ def board(
     pty: Annotated[
         bool, typer.Option("--pty", help="Its serial line as a device, too, for picocom or screen.")
     ] = False,
+    insecure: InsecureOption = False,
     wait: Annotated[float, typer.Option("--wait", hidden=True)] = 0.0,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
@@ -223,6 +224,7 @@ def board(
         renew=renew,
         wait_s=wait,
         pty=pty,
+        insecure=insecure,
     )
 
 

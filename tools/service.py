@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from companion.app import Companion
     from companion.config import BrokerConfig, Config
     from tools.broker import EmbeddedBroker
+    from tools.hook import CommandLogins
     from tools.listeners import Lan
 
 log = logging.getLogger("ganglion.serve")
@@ -129,6 +130,8 @@ def _broker(
         return
     if options.ca is not None:
         raise Usage("--ca goes with --broker; the embedded broker needs none")
+    if said.register:
+        raise Usage("broker.register is for a broker of your own; the embedded one needs none")
     lan = _lan(options, said) if options.lan or said.lan else None
     from tools.broker import BrokerError, EmbeddedBroker
     from tools.ports import PortTaken
@@ -146,6 +149,16 @@ def _broker(
         yield dataclasses.replace(said, url=where, client_id=user), embedded
     finally:
         embedded.stop()
+
+
+def _hook(home: Home, command: str) -> CommandLogins | None:
+    """Who lets logins in at the user's own broker; None: the user does it by hand."""
+    from tools.hook import CommandLogins
+
+    try:
+        return CommandLogins(command, home.folder / "logins.json") if command else None
+    except ValueError as error:
+        raise Usage(f"broker.register: {error}") from error
 
 
 def _lan(options: Options, said: BrokerConfig) -> Lan:
@@ -209,7 +222,7 @@ async def _companion(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
-        companion = Companion(running, embedded)
+        companion = Companion(running, embedded or _hook(home, running.broker.register))
     except ConfigError as error:
         raise Usage(str(error)) from error
 

@@ -59,8 +59,6 @@ def broker(table: Table) -> BrokerConfig:
     )
     if config.own and config.lan:
         table.wrong("lan", "it is for the embedded broker, and there is a url of one of your own")
-    if config.register and not config.own:
-        table.wrong("register", "it is for a broker of your own, and there is no url of one")
     table.done()
     return config
 
