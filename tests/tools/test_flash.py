@@ -4,18 +4,23 @@ pseudo-terminal, a stand-in for the stock image served on loopback, and a real c
 import asyncio
 import hashlib
 import http.server
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import serial
+from serial.tools import list_ports_common
 
 from tests.tools.system import GANGLION, Serving, environment, row_of
-from tools.flash import cures, images, onboard, ports
+from tools.flash import command, cures, images, onboard, ports
 from tools.flash.chip import Chip, device_id, read
 from tools.flash.ports import Port
+from tools.paths import FIRMWARE
 from tools.problem import Problem, Usage
+from tools.state import Home
 from tools.vboard import VirtualBoard
 from tools.vboard.line import Line
 from tools.vboard.stockimage import stock_image
@@ -93,15 +98,17 @@ class Maker:
             "GANGLION_WIFI_PASSWORD": "a good password",
         }
 
-    async def flash(self, *args: str, fails: bool = False, **env: str) -> str:
-        process = await asyncio.create_subprocess_exec(
+    async def start(self, *args: str, **env: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *GANGLION, "flash", "--port", self.port, *args,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=environment(self.serving.home, **{**self.env, **env}),
         )  # fmt: skip
-        self.process = process
+
+    async def flash(self, *args: str, fails: bool = False, **env: str) -> str:
+        process = await self.start(*args, **env)
         out, _ = await asyncio.wait_for(process.communicate(), 100)
         assert (process.returncode != 0) is fails, out.decode()
         return out.decode()
@@ -109,9 +116,20 @@ class Maker:
 
 @pytest_asyncio.fixture
 async def maker(serving: Serving, depot: Depot, tmp_path: Path) -> AsyncIterator[Maker]:
+    """With a chip that nothing was ever written to."""
     board = VirtualBoard(tmp_path, "bag", blank=True, ap=("house", "a good password"))
     async with board, Line(board).open() as port:
         yield Maker(serving, board, port, depot, tmp_path)
+
+
+@pytest_asyncio.fixture
+async def flashed(serving: Serving, depot: Depot, tmp_path: Path) -> AsyncIterator[Maker]:
+    """With MicroPython and Ganglion on it, as the virtual board makes it, and no settings."""
+    board = VirtualBoard(tmp_path, "desk", ap=("house", "a good password"))
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    async with board, Line(board).open() as port:
+        yield Maker(serving, board, port, depot, folder)
 
 
 async def test_from_the_bag_to_the_first_sentence(maker: Maker) -> None:
@@ -142,22 +160,51 @@ async def test_a_wrong_hash_writes_nothing(maker: Maker) -> None:
     assert set((maker.board.folder / "chip.img").read_bytes()) == {0xFF}
 
 
-async def test_a_download_that_was_cut_goes_on(maker: Maker) -> None:
+async def test_what_went_wrong_is_put_right_by_the_next_run(
+    maker: Maker, flashed: Maker, tmp_path: Path
+) -> None:
+    """Two boards at once: the one waits 15 s for its access point."""
+    async with asyncio.TaskGroup() as both:
+        both.create_task(interrupted_at_every_step(maker))
+        both.create_task(a_wrong_password(flashed, tmp_path))
+
+
+async def interrupted_at_every_step(maker: Maker) -> None:
+    """Killed as soon as a step begins; the last run ends where the first would have."""
     maker.depot.cut_at = 1000
     told = await maker.flash("--device", "cut", fails=True)
     assert "cut off at 1,000" in told
     maker.depot.cut_at = None
     maker.depot.asked.clear()
-    await maker.flash("--device", "cut")
-    assert maker.depot.asked == ["bytes=1000-"]
+    for step, inside_s in (("write", 0.5), ("firmware", 0.7), ("settings", 0.1)):
+        process = await maker.start("--device", "cut")
+        assert process.stdout
+        async with asyncio.timeout(60):
+            while f"] {step}" not in (line := (await process.stdout.readline()).decode()):
+                assert line
+        await asyncio.sleep(inside_s)
+        process.kill()
+        await process.communicate()
+    told = await maker.flash("--device", "cut")
+    assert "cut is online" in told
+    assert maker.depot.asked == ["bytes=1000-"]  # the download went on, and was the last
 
 
-async def test_a_wrong_password_is_seen_in_the_boards_own_log(maker: Maker) -> None:
-    told = await maker.flash("--device", "stray", fails=True, GANGLION_WIFI_PASSWORD="not this one")
+async def a_wrong_password(maker: Maker, folder: Path) -> None:
+    """Seen in the board's own log. With an image of one's own, and from a board that has
+    MicroPython and Ganglion already."""
+    own = folder / "own.bin"
+    own.write_bytes(IMAGE + b"mine")
+    told = await maker.flash(
+        "--device", "stray", fails=True, GANGLION_WIFI_PASSWORD="not this one", IMAGE=str(own)
+    )
     assert "the Wi-Fi password is wrong, the board says" in told
-    assert "not this one" not in told
+    assert "not this one" not in told and f"yours: {own}" in told
+    chip = (maker.board.folder / "chip.img").read_bytes()
+    assert chip[0x1000 : 0x1000 + len(IMAGE) + 4] == IMAGE + b"mine"
     # The next run has only to put that right.
-    told = await maker.flash("--wifi", "house")
+    told = await maker.flash("--wifi", "house", IMAGE=str(own))
+    assert "byte for byte" in told
     assert "; 0 bytes to copy" in told and "stray is online" in told
 
 
@@ -167,29 +214,40 @@ async def test_an_image_of_another_chip_is_refused(maker: Maker) -> None:
     told = await maker.flash("--image", str(image), "--device", "other", fails=True)
     assert "the image is for another chip" in told
     assert set((maker.board.folder / "chip.img").read_bytes()) == {0xFF}
+    told = await maker.flash("--image", str(maker.folder / "none.bin"), fails=True)
+    assert "none.bin" in told and "Traceback" not in told
 
 
-@pytest.mark.parametrize("step", ["write", "firmware", "settings"])
-async def test_interrupted_and_run_again(maker: Maker, step: str) -> None:
-    """Killed as soon as a step begins; the next run ends where the first would have."""
-    device = f"cut-{step}"
-    process = await asyncio.create_subprocess_exec(
-        *GANGLION, "flash", "--port", maker.port, "--device", device,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environment(maker.serving.home, **maker.env),
-        start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout
-    async with asyncio.timeout(60):
-        while step not in (line := (await process.stdout.readline()).decode()):
-            assert line
-    await asyncio.sleep(0.7)  # somewhere inside it
-    process.kill()
-    await process.communicate()
-    told = await maker.flash("--device", device)
-    assert f"{device} is online" in told
+async def test_a_port_that_another_program_has_open(maker: Maker) -> None:
+    with serial.Serial(maker.port, exclusive=True):  # as a serial monitor does
+        told = await maker.flash(fails=True)
+    assert "another program has the port open" in told and "'Port busy'" in told
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every port")
+async def test_a_port_that_one_may_not_open(maker: Maker) -> None:
+    closed = maker.folder / "port"
+    closed.touch(mode=0)
+    maker.port = str(closed)
+    assert "you may not open the port" in await maker.flash(fails=True)
+
+
+async def test_a_port_that_is_not_there(maker: Maker) -> None:
+    maker.port = "/dev/ttyNoSuchBoard"
+    assert "there is no such port" in await maker.flash(fails=True)
+
+
+def test_several_ports_and_nobody_to_ask(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pyserial lists them: two boards, and a modem that is none."""
+    found = []
+    for device, vid in (("/dev/ttyUSB1", 0x10C4), ("/dev/ttyUSB0", 0x1A86), ("/dev/ttyS0", None)):
+        info = list_ports_common.ListPortInfo(device)
+        info.vid = vid
+        found.append(info)
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: found)
+    with pytest.raises(Problem, match=r"PORT=(.|\n)*ttyUSB0(.|\n)*ttyUSB1") as error:
+        command.flash(command.Options(Home(serving.home)))
+    assert "ttyS0" not in str(error.value)
 
 
 def test_ports_are_chosen_or_named() -> None:
@@ -223,6 +281,8 @@ def test_what_tools_say_has_a_cure(printed: str, name: str) -> None:
 def test_each_stock_image_has_its_hash_or_none() -> None:
     table = images.table()
     assert set(table) == {"esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6"}
+    boards = {path.stem for path in (FIRMWARE / "boards").glob("esp32*.py")}
+    assert boards == set(table)  # a chip whose pins nobody knows gets no firmware
     for image in table.values():
         assert image.url.startswith("https://") and image.url.endswith(f"-v{image.version}.bin")
         assert image.sha256 == "" or len(bytes.fromhex(image.sha256)) == 32

@@ -33,8 +33,8 @@ def flash(options: Options) -> None:
     steps = Steps("", _STEPS)
     with steps.step("port", "where is the board?"):
         steps.port = ports.choose(options.port)
-    place = settings.place(options, running, steps.port)
     chip = steps.chip()
+    place = settings.place(options, running, steps.port)
     image, path = steps.image(chip, options.image)
     steps.write(chip, image, path, options.erase)
     found = steps.probe()
