@@ -15,6 +15,7 @@ from tools.flash import online, ports, settings
 from tools.flash.settings import Place, Said
 from tools.flash.steps import Steps
 from tools.problem import Problem, Usage
+from tools.state import Running
 
 Change = Literal["", "wifi", "broker", "name"]
 _STEPS: Final = 4
@@ -45,11 +46,8 @@ def provision(options: Options) -> None:
     steps = Steps("", _STEPS)
     with steps.step("port", "where is the board?"):
         steps.port = ports.choose(options.port)
-    place = None
-    if options.change in ("", "broker"):
-        place = settings.place(options, running, steps.port)
     with _going_on(steps):
-        config, old = _write(options, client, steps, place)
+        config, old = _write(options, client, steps, running)
         before = online.boot(client, config["device"])
     online.bring_up(steps, client, config, before)
     print(f"{config['device']} is online, {sum(steps.times.values()):.1f} s in all.")
@@ -69,10 +67,13 @@ def _going_on(steps: Steps) -> Iterator[None]:
 
 
 def _write(
-    options: Options, client: Client, steps: Steps, place: Place | None
+    options: Options, client: Client, steps: Steps, running: Running
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """`/config.json` as it is now, and as it was."""
-    found = steps.probe()
+    found = steps.probe(fresh=False)
+    place = None
+    if options.change in ("", "broker"):
+        place = settings.place(options, running, steps.port)
     if not found.installed:
         raise Problem("Ganglion is not on this board yet: run `make flash`, which provisions, too")
     old = found.config or {}

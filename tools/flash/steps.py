@@ -18,6 +18,7 @@ from tools.build import Build, build_firmware
 from tools.flash import chip as chips
 from tools.flash import images, onboard, tool
 from tools.flash.chip import Chip
+from tools.flash.cures import OF_THE_PORT, cure
 from tools.flash.images import Image
 from tools.flash.onboard import Found
 from tools.flash.settings import CA_ON_BOARD
@@ -44,7 +45,8 @@ class Steps:
         try:
             yield
         except Problem as problem:
-            raise Problem(f"{name}: {problem}", problem.exit_code) from None
+            problem.args = (f"{name}: {problem}",)
+            raise
         self.times[name] = time.monotonic() - began
         print(f"         done in {self.times[name]:.1f} s", flush=True)
 
@@ -82,8 +84,9 @@ class Steps:
 
     # ---- mpremote
 
-    def probe(self) -> Found:
-        """What is on the board; waits for MicroPython to come up."""
+    def probe(self, *, fresh: bool = True) -> Found:
+        """What is on the board; waits for MicroPython to come up. ``fresh``: a reset may have taken
+        its port away for a moment, as it does where USB is on the chip."""
         until = time.monotonic() + _ANSWER_S
         with self.step("prompt", "MicroPython's, on the chip"):
             while True:
@@ -92,7 +95,9 @@ class Steps:
                 )
                 if code == 0:
                     break
-                if time.monotonic() > until:
+                found_cure = cure(printed)
+                port_is_wrong = found_cure is not None and found_cure.name in OF_THE_PORT
+                if time.monotonic() > until or (port_is_wrong and not fresh):
                     raise tool.failed("mpremote", onboard.unmarked(printed))
                 time.sleep(0.5)
             found = onboard.found(printed)
