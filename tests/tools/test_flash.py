@@ -16,10 +16,10 @@ import serial
 from serial.tools import list_ports_common
 
 from tests.tools.system import GANGLION, Serving, environment, row_of
-from tools.flash import command, cures, images, onboard, ports
+from tools.flash import command, cures, images, onboard, online, ports
 from tools.flash.chip import Chip, device_id, read
 from tools.flash.ports import Port
-from tools.paths import FIRMWARE
+from tools.paths import FIRMWARE, ROOT
 from tools.problem import Problem, Usage
 from tools.state import Home
 from tools.vboard import VirtualBoard
@@ -276,6 +276,36 @@ def test_ports_are_chosen_or_named() -> None:
 )
 def test_what_tools_say_has_a_cure(printed: str, name: str) -> None:
     found = cures.cure(printed)
+    assert found is not None and found.name.startswith(name)
+
+
+def test_each_trouble_has_its_heading() -> None:
+    """What is printed as "docs/troubleshooting.md, '…'" is there."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    for name in (*cures.names(), *online.names()):
+        assert f"\n### {name}\n" in page, name
+
+
+@pytest.mark.parametrize(
+    "printed, name",
+    [
+        ("Wi-Fi house: wrong password", "Wrong Wi-Fi password"),
+        ("Wi-Fi house: no access point of that name", "No such Wi-Fi network"),
+        ("Wi-Fi house: the network is open", "The Wi-Fi network is open"),
+        ("broker a:1: refused: not authorised", "The broker refuses the login"),
+        ("broker a:1: refused: wrong user name or password", "The broker refuses the login"),
+        ("broker a:1: TLS: The certificate validity has expired", "The broker's certificate is"),
+        ("broker a:1: (-9984, 'MBEDTLS_ERR_X509_CERT_VERIFY_FAILED')", "The broker's certificate"),
+        ("broker a:1: /ca.der is missing: provision this board", "The board has no authority"),
+        ("ganglion: SAFE MODE. 3 boots failed.", "Safe mode"),
+        ("broker a:1: TLS needs the time, and NTP does not answer", "The board does not know"),
+        ("broker 192.0.2.2:8883: [Errno 113] EHOSTUNREACH", "The broker is not reached"),
+        ("broker a:1: the broker closed the connection", "The broker is not reached"),
+        ("Brownout detector was triggered", "Brown-out"),
+    ],
+)
+def test_what_a_board_says_of_itself_has_a_cure(printed: str, name: str) -> None:
+    found = online.trouble(printed) or online.doubt(printed)
     assert found is not None and found.name.startswith(name)
 
 

@@ -49,7 +49,7 @@ TROUBLES: Final[tuple[tuple[str, Cure], ...]] = (
         ),
     ),
     (
-        r"TLS: The certificate ",
+        r"TLS: The certificate |X509_CERT_VERIFY_FAILED|broker \S+: \(?-9984",
         Cure(
             "The broker's certificate is refused",
             "the board does not trust the broker's certificate",
@@ -103,6 +103,23 @@ def names() -> list[str]:
     return [found.name for _, found in (*TROUBLES, *DOUBTS)]
 
 
+def trouble(printed: str) -> Cure | None:
+    """Why a board that printed this cannot come online; None: nothing certain."""
+    found = cure(printed)
+    if found is not None and found.name == "Brown-out":
+        return found
+    return _first(TROUBLES, printed)
+
+
+def doubt(printed: str) -> Cure | None:
+    """What may have kept it from coming online."""
+    return _first(DOUBTS, printed)
+
+
+def _first(table: tuple[tuple[str, Cure], ...], text: str) -> Cure | None:
+    return next((found for pattern, found in table if re.search(pattern, text)), None)
+
+
 class Trouble(Problem):
     """Why a board does not come online. ``cure`` is None where it does not say."""
 
@@ -126,11 +143,11 @@ def bring_up(steps: Steps, client: Client, config: dict[str, Any], before: int |
         try:
             _start(steps, client, config["device"], before)
             return
-        except Trouble as trouble:
-            wrong = trouble.cure is not None and "Wi-Fi" in trouble.cure.name
+        except Trouble as told:
+            wrong = told.cure is not None and "Wi-Fi" in told.cure.name
             if not (wrong and sys.stdin.isatty()):
                 raise
-            print(f"         {trouble}. Once more:")
+            print(f"         {told}. Once more:")
         config["wifi"] = settings.wifi("")
         steps.settings(config)
 
@@ -145,11 +162,11 @@ def _start(steps: Steps, client: Client, device: str, before: int | None) -> Non
                 now = boot(client, device)
                 if now is not None and now != before:
                     return
-                found = line.trouble()
+                found = trouble(line.text)
                 if found is not None:
                     raise Trouble(_told(found), found)
                 if time.monotonic() > until:
-                    found = line.doubt()
+                    found = doubt(line.text)
                     raise Trouble(_told(found) if found else _silent(device), found)
                 time.sleep(0.1)
         finally:
@@ -189,21 +206,12 @@ class _Line:
             except OSError:
                 return
 
-    def trouble(self) -> Cure | None:
-        """Why it cannot come online; None so far."""
-        found = cure(self._text)
-        if found is not None and found.name == "Brown-out":
-            return found
-        return _first(TROUBLES, self._text)
-
-    def doubt(self) -> Cure | None:
-        return _first(DOUBTS, self._text)
+    @property
+    def text(self) -> str:
+        """All so far."""
+        return self._text
 
     def close(self) -> None:
         self._ended.set()
         self._thread.join(1)
         self._serial.close()
-
-
-def _first(table: tuple[tuple[str, Cure], ...], text: str) -> Cure | None:
-    return next((found for pattern, found in table if re.search(pattern, text)), None)
