@@ -19,7 +19,8 @@ from companion.link import BrokerUrl, Link
 from companion.ops.metrics import CONTENT_TYPE, Metrics
 from companion.router import Router
 from companion.store import Store
-from companion.web import reports, token_routes
+from companion.update import Updates
+from companion.web import reports, token_routes, update_routes
 from companion.web.errors import ApiError, error_response
 from companion.web.gate import Gate
 from companion.web.tokens import TokenBook
@@ -38,6 +39,7 @@ class Service(Protocol):
     fleet: Fleet
     router: Router
     dispatch: Dispatch
+    updates: Updates
     store: Store | None
     credentials: Credentials | None
 
@@ -210,6 +212,7 @@ def create_app(companion: Service) -> ASGIApp:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     app.include_router(token_routes.routes(companion))
+    app.include_router(update_routes.routes(companion))
     app.include_router(reports.routes(companion))
     return Gate(
         app,

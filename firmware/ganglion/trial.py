@@ -12,6 +12,7 @@ import machine
 from micropython import const
 
 from . import VERSION, lazy
+from .slots import read, write
 
 _PROVE_MS = const(120000)
 _LOOK_MS = const(200)
@@ -24,8 +25,7 @@ def begin():
 
 
 async def _run():
-    with open("/slot") as f:
-        slot = f.read().split()
+    slot = read()
     if os.getcwd() == slot[2]:
         for _ in range(_PROVE_MS // _LOOK_MS):
             await asyncio.sleep_ms(_LOOK_MS)
@@ -33,21 +33,15 @@ async def _run():
                 break
         else:
             machine.reset()
-        _write(slot[2:4])
+        write(slot[2:4])
         _tell("kept", slot, "%s has proved itself" % VERSION)
     else:
         while agent is None:
             await asyncio.sleep_ms(_LOOK_MS)
         _tell("back", slot, "it did not prove itself; %s is back" % VERSION)
-        _write(slot[:2])
-    lazy.drop("trial")
+        write(slot[:2])
+    lazy.drop("trial", "slots")
 
 
 def _tell(end, slot, msg):
     agent.event("update", {"end": end, "v": int(slot[3]), "fw": VERSION, "msg": msg})
-
-
-def _write(slot):
-    with open("/slot.new", "w") as f:
-        f.write(" ".join(slot))
-    os.rename("/slot.new", "/slot")
