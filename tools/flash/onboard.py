@@ -20,7 +20,12 @@ def read(path):
             return json.load(f)
     except (OSError, ValueError):
         return None
-found = [list(sys.implementation[1][:3]), read("/config.json"), read("/installed.json")]
+try:
+    with open("/slot") as f:
+        slot = f.read().split()[0]
+except (OSError, IndexError):
+    slot = ""
+found = [list(sys.implementation[1][:3]), read("/config.json"), read("/installed.json"), slot]
 print("ganglion:" + json.dumps(found))
 """
 
@@ -58,15 +63,51 @@ for p in {paths!r}:
         pass
 """
 
+# From one slot to the other, what both firmwares have: the cable is slower than the flash.
+COPY: Final = """
+import os
+b = bytearray(512)
+for d in {folders!r}:
+    try:
+        os.mkdir({to!r} + d)
+    except OSError:
+        pass
+for p in {paths!r}:
+    with open({source!r} + p, "rb") as f:
+        with open({to!r} + p, "wb") as t:
+            while True:
+                n = f.readinto(b)
+                if not n:
+                    break
+                t.write(memoryview(b)[:n])
+"""
+
+# What lies in a slot and is none of its firmware's.
+TIDY: Final = """
+import os
+for d in {folders!r}:
+    for e in list(os.ilistdir({slot!r} + d)):
+        if d[1:] + "/" + e[0] not in {paths!r}:
+            os.remove({slot!r} + d + "/" + e[0])
+"""
+
+SWITCH: Final = """
+import os
+with open("/slot.new", "w") as f:
+    f.write({text!r})
+os.rename("/slot.new", "/slot")
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a board has: MicroPython's version, its settings, and path → sha256 of what a build
-    put there; None and {} where there is nothing."""
+    """What a board has: MicroPython's version, its settings, path → sha256 of what a build
+    put there, the slot in use; None, {} and "" where there is nothing."""
 
     version: tuple[int, ...]
     config: dict[str, Any] | None
     installed: dict[str, str]
+    slot: str = ""
 
     @property
     def runs_ganglion(self) -> bool:
@@ -75,11 +116,12 @@ class Found:
 
 def found(printed: str) -> Found:
     """From what PROBE printed."""
-    version, config, installed = _marked(printed)[0]
+    version, config, installed, slot = _marked(printed)[0]
     return Found(
         tuple(version),
         config if isinstance(config, dict) else None,
         installed if isinstance(installed, dict) else {},
+        slot if slot in ("/a", "/b") else "",
     )
 
 
