@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from tools.bench import companion, heap, powercut, report, rule, schedule, soak, turn
+from tools.bench import companion, heap, powercut, report, rule, schedule, soak, turn, update
 from tools.problem import Problem
 
 PARTS: dict[str, Callable[[], report.Figures]] = {
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[], report.Figures]] = {
     "rule": rule.run,
     "schedule": schedule.run,
     "soak": soak.run,
+    "update": update.run,
 }
 
 
