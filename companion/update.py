@@ -171,8 +171,12 @@ class Updates:
             if device in self._running:
                 msg = f"an update of '{device}' runs already"
                 raise UpdateError(409, "busy", msg)
-            if self._fleet.get(device) is None:
+            entry = self._fleet.get(device)
+            if entry is None:
                 raise UpdateError(404, "unknown_device", f"'{device}' has not been heard of")
+            if not entry.online:
+                msg = f"'{device}' is not online: is it powered, and in reach of its Wi-Fi?"
+                raise UpdateError(409, "offline", msg)
         while len(self._jobs) >= JOBS_MAX:
             gone = next((i for i, job in self._jobs.items() if all(u.ended for u in job)), None)
             if gone is None:

@@ -4,7 +4,7 @@
 #
 # /slot is `/a 1024`: the folder in use and its version. While another one has to prove itself it is
 # `/a 1024 /b 1025 3`: with that one's folder, its version, and how many boots it has left. Without
-# /slot the files are in the root. trial.py does the rest. An update leaves this file as it is.
+# /slot the files are in the root. trial.py does the rest. No update changes this file.
 import os
 import sys
 
@@ -27,9 +27,11 @@ try:
         os.rename("/slot.new", "/slot")
     if left > 0:
         machine.WDT(timeout=30000)
+        os.chdir("/")
+        __import__("deadline").begin()
         os.chdir(slot[2])
-except (OSError, ValueError, IndexError):
-    pass  # no trial; what cannot be counted is not tried
+except (OSError, ValueError, IndexError, ImportError):
+    pass  # no trial; what cannot be counted, or ended, is not tried
 slot = f = None
 rtc.memory(b"GNG" + bytes((min(failed + 1, 255),)) + mem[4:])
 try:

@@ -1,6 +1,6 @@
 """A build as what a slot of the chip holds: which files, their manifest, their version as a number.
 
-`main.py` is none of them. It chooses between the slots, lies outside, and comes by USB only.
+What lies in the root is none of them: `main.py` chooses between the slots, and comes by USB only.
 """
 
 from __future__ import annotations

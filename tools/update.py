@@ -71,14 +71,17 @@ def start(client: Client, options: Options) -> str:
 
 
 def _show(told: dict[str, Any]) -> None:
+    from tools.render import clean
+
     if not sys.stdout.isatty():
         return
     rows = told["devices"]
     sent, total = sum(row["sent"] for row in rows), sum(row["total"] for row in rows)
     filled = _BAR * sent // max(total, 1)
-    words = {row["state"] for row in rows if row["state"] not in ("done", "failed")}
+    running = [row for row in rows if row["state"] not in ("done", "failed")]
+    words = clean(", ".join(sorted({row["msg"] or row["state"] for row in running})))
     bar = "#" * filled + "." * (_BAR - filled)
-    print(f"\r\x1b[K[{bar}] {100 * sent // max(total, 1)} % {', '.join(sorted(words))}", end="")
+    print(f"\r\x1b[K[{bar}] {100 * sent // max(total, 1)} % {words:.80}", end="")
     sys.stdout.flush()
 
 

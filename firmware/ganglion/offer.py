@@ -40,9 +40,14 @@ def take(agent, view):
 
 
 def _answer(agent, view):
-    msg = json.loads(view)
+    msg = None
+    try:
+        msg = json.loads(view)
+    except (ValueError, RuntimeError):
+        pass
     if not isinstance(msg, dict) or not good_id(msg.get("id")):
-        raise ValueError("no offer")
+        fields = {"on": "update", "code": "bad_message", "msg": "no offer and no chunk"}
+        return agent.event("bad_message", fields)
     refusal = _refusal(agent, msg)
     if not refusal:
         refusal = lazy.load("fetch").begin(agent, msg, read())

@@ -33,7 +33,7 @@ Edits = dict[str, tuple[str, str]]
 
 # Times of a trial, so short that a test can wait for them.
 WATCHDOG = {"main.py": ("timeout=30000", "timeout=2000")}
-PROVE = {"ganglion/trial.py": ("_PROVE_MS = const(120000)", "_PROVE_MS = const(1500)")}
+HASTY = {**WATCHDOG, "deadline.py": ("_PROVE_S = const(120)", "_PROVE_S = const(2)")}
 
 
 def sources(folder: Path, version: str, edits: Edits) -> Path:
@@ -165,19 +165,25 @@ async def until(probe: Callable[[], Any], seconds: float = 15) -> Any:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the boards begin with, built."""
-    folder = tmp_path_factory.mktemp("first")
-    build = build_firmware(sources(folder / "firmware", "1.0.0", WATCHDOG), folder / "build")
-    prepare(folder / "flash.img", build, {}, runtime.micropython())
-    return folder
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """What the boards begin with, built; True: a firmware on trial has 2 s a boot."""
+    folders = {}
+    for hasty, edits in ((False, WATCHDOG), (True, HASTY)):
+        folder = folders[hasty] = tmp_path_factory.mktemp("first")
+        if hasty:
+            shutil.copytree(folders[False] / "build", folder / "build")
+        build = build_firmware(sources(folder / "firmware", "1.0.0", edits), folder / "build")
+        prepare(folder / "flash.img", build, {}, runtime.micropython())
+    return folders
 
 
 @pytest_asyncio.fixture
-async def house(tmp_path: Path, first: Path) -> AsyncIterator[House]:
+async def house(
+    request: pytest.FixtureRequest, tmp_path: Path, first: dict[bool, Path]
+) -> AsyncIterator[House]:
     async with contextlib.AsyncExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker(tmp_path / "broker"))
-        house = House(tmp_path, broker, first)
+        house = House(tmp_path, broker, first[getattr(request, "param", False)])
         stack.callback(house.tap.close)
         await house.companion.start(http=False)
         stack.push_async_callback(house.companion.stop)
@@ -248,6 +254,11 @@ async def test_what_is_not_ours_not_whole_or_not_now_is_refused(house: House) ->
     house.tap.send("gn/demo/down/update", payload)
     assert (await house.told("t-2", "refused"))["refused"] == "mac"
 
+    # What is no offer at all.
+    for payload in (b"{", b"[1]", b'{"id":7}', b"\xff", b"", b"x" * 5000):
+        house.tap.send("gn/demo/down/update", payload)
+    await until(lambda: [e for e in house.tap.of("event") if e["kind"] == "bad_message"])
+
     # A manifest, then a file, that somebody changed on the way.
     def manifest(path: str, at: int, data: bytes) -> bytes:
         return data[:-1] + b"x" if path == MANIFEST else data
@@ -294,12 +305,14 @@ BAD: dict[str, Edits] = {
             "    async def run(self):\n        while True:\n            self.beat += 1\n"
             "            await asyncio.sleep(1)\n",
         ),
-        **PROVE,
+        "ganglion/trial.py": ("    slot = read()\n", "    return\n"),
     },
 }
 
 
-@pytest.mark.parametrize("what", BAD)
+@pytest.mark.parametrize(
+    "what, house", [(what, "online" in what) for what in BAD], indirect=["house"]
+)
 async def test_a_firmware_that_does_not_prove_itself_goes(house: House, what: str) -> None:
     boots = house.board.boots
     ended = await house.ended(house.start(house.made("1.1.0", BAD[what])), 60)

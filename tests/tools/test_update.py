@@ -37,6 +37,9 @@ async def test_ganglion_update(serving: Serving, tmp_path: Path) -> None:
         assert code == 0 and row_of(serving, "porch")["fw"] == number_text(), told
         code, told = await update("porch")
         assert code == 0 and "already" in told, told
+    await asyncio.to_thread(wait_for, lambda: not row_of(serving, "porch")["online"], 60)
+    code, told = await update("porch")
+    assert code == 1 and "not online" in told, told
     code, told = await update("nobody-heard-of-it")
     assert code == 1 and "no key for updates" in told, told
     code, told = await update("porch", "--firmware", str(tmp_path))
