@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ganglion-setup
 # Most of a test is waiting for a board; one file's tests stay together. WORKERS= runs one by one.
 WORKERS ?= --numprocesses 2 --dist loadfile
 
-.PHONY: help setup ready demo flash test test-slow lint bench clean
+.PHONY: help setup ready demo flash update test test-slow lint bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ demo: ready  ## chat with a virtual board (SAY="a; b" runs sentences, JSON=1 pri
 
 flash: ready  ## put Ganglion on a board (PORT=/dev/ttyUSB0, IMAGE=file, ERASE=1)
 	@PORT='$(PORT)' IMAGE='$(IMAGE)' $(BIN)/ganglion flash $(if $(filter 1,$(ERASE)),--erase)
+
+update: ready  ## bring boards that run to this firmware (DEVICE="kitchen hall", OLDER=1)
+	@$(BIN)/ganglion update $(DEVICE) $(if $(filter 1,$(OLDER)),--older)
 
 test: ready  ## every test at its everyday size
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)

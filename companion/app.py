@@ -30,6 +30,7 @@ from companion.ops.traces import make_tracer
 from companion.router import Router, minutes_in
 from companion.store import Row, Store
 from companion.turn import Turns
+from companion.update import Updates
 from companion.web.tokens import TokenBook
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class Companion:
             self.turns.watches,
             cards=lambda: [backend.card for backend in self.router.backends],
         )
+        self.updates = Updates(self.link.publish, self.fleet, self.dispatch.do)
         self.url = ""
         """Where HTTP is served, once started."""
         self._tasks: list[asyncio.Task[Any]] = []
@@ -129,6 +131,7 @@ class Companion:
 
     async def stop(self) -> None:
         """Stop taking asks, tell who waits, write the rows, close everything."""
+        await self.updates.aclose()
         self.dispatch.close()
         await self.turns.aclose()
         await self.link.close()
@@ -271,6 +274,17 @@ class Companion:
             return
         self.dispatch.on_result(device, done, len(topic) + len(payload))
 
+    def _on_update(self, topic: str, payload: bytes, retained: bool) -> None:
+        device = _device(topic)
+        if device is None or retained:
+            return
+        try:
+            message = wire.parse(wire.Update, payload)
+        except wire.WireError as error:
+            log.warning("%s cannot be used: %s: %s", topic, error.code, error.msg)
+            return
+        self.updates.on_update(device, message, len(topic) + len(payload))
+
     def _on_event(self, topic: str, payload: bytes, retained: bool) -> None:
         device = _device(topic)
         if device is None:
@@ -280,7 +294,9 @@ class Companion:
         except wire.WireError as error:
             log.warning("%s cannot be used: %s: %s", topic, error.code, error.msg)
             return
-        level = logging.INFO if event.kind == "boot" else logging.WARNING
+        if event.kind == "update":
+            self.updates.on_event(device, event.model_extra or {})
+        level = logging.INFO if event.kind in ("boot", "update") else logging.WARNING
         # As JSON, so that nothing a device sends begins a new line or paints the terminal.
         told = [json.dumps(event.kind)[1:-1]]
         for key, value in (event.model_extra or {}).items():

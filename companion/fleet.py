@@ -43,6 +43,11 @@ class Credentials(Protocol):
         """Whether ``device`` has a secret."""
         ...
 
+    def update_key(self, device: str) -> bytes | None:
+        """What signs updates of ``device`` (docs/protocol.md, Updates); None where it is not
+        kept."""
+        ...
+
     def add_sender(
         self, name: str, devices: Iterable[str] = (), events: Iterable[str] = ()
     ) -> tuple[str, str]:

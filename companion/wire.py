@@ -7,6 +7,7 @@ Unknown fields are ignored: a newer device may say more than this companion unde
 are strict, ``"1"`` is no number. Nothing here decides what to do about a message.
 """
 
+import hmac
 import json
 import re
 import secrets
@@ -14,7 +15,7 @@ import string
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -52,7 +53,7 @@ TOOLS_MAX: Final = 64
 TOOLS_PARTS_MAX: Final = 8
 
 ASK_FILTER: Final = "$share/companions/gn/+/up/ask"
-PLAIN_KINDS: Final = ("status", "tools", "state", "cancel", "reply", "done", "event")
+PLAIN_KINDS: Final = ("status", "tools", "state", "cancel", "reply", "done", "event", "update")
 
 _DEVICE = re.compile(r"[a-z0-9-]{1,32}")
 _BASE36 = string.digits + string.ascii_lowercase
@@ -185,6 +186,7 @@ Token = Annotated[str, StringConstraints(min_length=1, max_length=32)]
 FactKey = Annotated[str, _bounded(FACT_KEY_BYTES_MAX)]
 FactValue = Annotated[str, _bounded(FACT_VALUE_BYTES_MAX)]
 Name = Annotated[str, StringConstraints(min_length=1), _bounded(NAME_BYTES_MAX)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Resend = Literal["ctx", "mem", "tools"]
 
 
@@ -364,6 +366,40 @@ class Event(_Model):
     n: int
 
 
+class Offer(_Model):
+    """Companion → device, on ``down/update``: another firmware. ``mac`` is HMAC-SHA256, in hex,
+    under the device's update key, of all the rest and the device's id (`offer_text`)."""
+
+    id: CommandId
+    boot: int = Field(ge=0)
+    exp: int = Field(ge=0, description="Unix seconds")
+    v: int = Field(ge=0, description="the version as a number that grows")
+    fw: Annotated[str, StringConstraints(max_length=24)]
+    size: int = Field(ge=0, description="bytes of flash, in whole blocks")
+    manifest: Sha256
+    older: bool = Field(False, description="it may be older than what the device has")
+    mac: Sha256
+
+
+class Update(_Model):
+    """Device → companion: exactly one of what it wants next, that it has all and restarts, and
+    that it refuses."""
+
+    id: CommandId
+    want: tuple[Annotated[str, StringConstraints(max_length=64)], int] | None = Field(
+        None, description="path in the slot, offset"
+    )
+    ready: Literal[True] | None = None
+    refused: Annotated[str, StringConstraints(max_length=16)] = ""
+    msg: str = ""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Update":
+        if bool(self.want) + bool(self.ready) + bool(self.refused) != 1:
+            raise ValueError("exactly one of want, ready and refused")
+        return self
+
+
 MODELS: Final[Mapping[str, type[_Model]]] = {
     "say": Say,
     "do": Do,
@@ -376,8 +412,10 @@ MODELS: Final[Mapping[str, type[_Model]]] = {
     "reply": Reply,
     "done": Done,
     "event": Event,
+    "offer": Offer,
+    "update": Update,
 }
-"""Last level of the topic → model."""
+"""Last level of the topic → model; ``offer`` is what comes on ``down/update``."""
 
 M = TypeVar("M", bound=_Model)
 
@@ -471,6 +509,39 @@ def encode_busy(id_: str, ms: int) -> bytes:
 def encode_time(id_: str, unix_s: int) -> bytes:
     """The time."""
     return encode({"id": id_, "time": unix_s})
+
+
+class Terms(NamedTuple):
+    """What an offer says, but for its MAC; see `Offer`."""
+
+    id: str
+    boot: int
+    exp: int
+    v: int
+    fw: str
+    size: int
+    manifest: str
+    older: bool = False
+
+
+def offer_text(device: str, terms: Terms) -> bytes:
+    """What the MAC of an offer is over: a field a line."""
+    fields = ("ganglion update", device, *terms[:-1], int(terms.older))
+    return "\n".join(map(str, fields)).encode()
+
+
+def encode_offer(key: bytes, device: str, terms: Terms) -> bytes:
+    """An ``offer``, signed."""
+    message: dict[str, Any] = terms._asdict()
+    if not terms.older:
+        del message["older"]
+    message["mac"] = hmac.digest(key, offer_text(device, terms), "sha256").hex()
+    return encode(message)
+
+
+def encode_chunk(id_: str, at: int, path: str, data: bytes) -> bytes:
+    """A chunk: one line that says which, then the bytes as they are."""
+    return f"{id_} {at} {path}\n".encode() + data
 
 
 def fit(text: str, limit_bytes: int) -> str:

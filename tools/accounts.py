@@ -1,7 +1,8 @@
 """Who may log in at the embedded broker, and which topics they may use.
 
-Two files that mosquitto reads: ``passwords`` (only salted hashes) and ``acl``. Devices stay in
-``passwords`` from run to run, and so do senders of events, whose names begin with ``@``; service
+Two files that mosquitto reads: ``passwords`` (only salted hashes) and ``acl``; and ``update-keys``,
+ours alone: what signs devices' updates, made of their secrets, which are kept nowhere. Devices stay
+in ``passwords`` from run to run, and so do senders of events, whose names begin with ``@``; service
 users, whose names begin with ``_``, are made anew each time and forgotten at the next start. No
 device id can begin so.
 """
@@ -84,6 +85,11 @@ def password_line(user: str, secret: str, salt: bytes | None = None) -> str:
     return f"{user}:$7${_PBKDF2_ROUNDS}${'$'.join(shown)}"
 
 
+def update_key(secret: str) -> bytes:
+    """What signs the updates of the device with that secret (docs/protocol.md, Updates)."""
+    return hmac.digest(secret.encode(), b"ganglion update", "sha256")
+
+
 def matches(line: str, secret: str) -> bool:
     """Is ``secret`` the one a ``$7$`` line was made of?"""
     _, _, rounds, salt, digest = line.partition(":")[2].split("$")
@@ -100,9 +106,11 @@ class Accounts:
     def __init__(self, folder: Path, owner: tuple[int, int] | None = None) -> None:
         self.passwords = folder / "passwords"
         self.acl = folder / "acl"
+        self._keys_file = folder / "update-keys"
         self._owner = owner
         self._lines = {user: line for user, line in self._read() if _kept(user)}
         self._topics = self._read_topics()
+        self._keys = self._read_keys()
         self.write()
 
     def _read(self) -> list[tuple[str, str]]:
@@ -125,8 +133,22 @@ class Accounts:
                     found.setdefault(user, []).append(rest.removeprefix("write "))
         return {user: tuple(topics) for user, topics in found.items()}
 
+    def _read_keys(self) -> dict[str, str]:
+        try:
+            rows = [line.split() for line in self._keys_file.read_text().splitlines()]
+        except FileNotFoundError:
+            return {}
+        return {row[0]: row[1] for row in rows if len(row) == 2 and row[0] in self._lines}
+
+    def update_key(self, user: str) -> bytes | None:
+        """What signs updates of a device; None for one that was made before these were kept."""
+        key = self._keys.get(user)
+        return None if key is None else bytes.fromhex(key)
+
     def write(self) -> None:
-        """Bring both files up to date."""
+        """Bring the files up to date."""
+        keys = "".join(f"{user} {key}\n" for user, key in sorted(self._keys.items()))
+        write_private(self._keys_file, keys)
         services = sorted(user for user in self._lines if user.startswith("_") and user != PROBE)
         rules = [f"user {user}\ntopic readwrite gn/#\n" for user in services]
         for user, topics in sorted(self._topics.items()):
@@ -155,11 +177,14 @@ class Accounts:
     def _set(self, user: str) -> str:
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         self._lines[user] = password_line(user, secret)
+        if _DEVICE_ID.fullmatch(user):
+            self._keys[user] = update_key(secret).hex()
         return secret
 
     def drop(self, user: str) -> bool:
         """Forget ``user``. Returns whether it was known."""
         self._topics.pop(user, None)
+        self._keys.pop(user, None)
         return self._lines.pop(user, None) is not None
 
     def devices(self) -> frozenset[str]:

@@ -257,6 +257,11 @@ class EmbeddedBroker:
         with self._lock:
             return self._accounts.knows(device, secret)
 
+    def update_key(self, device: str) -> bytes | None:
+        """What signs updates of ``device``; None where it is not kept."""
+        with self._lock:
+            return self._accounts.update_key(device)
+
     def add_service(self, name: str) -> tuple[str, str]:
         """A user that may use every Ganglion topic, until the broker stops: (user, secret).
 

@@ -63,10 +63,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Build:
-    """``files`` by path below ``root``, POSIX style; the same are in ``root/manifest.json``."""
+    """``files`` by path below ``root``, POSIX style; the same are in ``root/manifest.json``.
+    ``version``: what the firmware calls itself, "" where it does not."""
 
     root: Path
     files: dict[str, Entry]
+    version: str = ""
 
 
 def build_firmware(
@@ -138,7 +140,16 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
                 path.rmdir()
         elif relative.as_posix() not in after and relative.as_posix() != "manifest.json":
             path.unlink()
-    return Build(root, after)
+    return Build(root, after, _version(source))
+
+
+def _version(source: Path) -> str:
+    try:
+        text = (source / _PACKAGE / "__init__.py").read_text()
+    except OSError:
+        return ""
+    found = re.search(r'^VERSION = "([^"\n]{1,24})"$', text, re.M)
+    return found[1] if found else ""
 
 
 def _shortened(text: str) -> str:

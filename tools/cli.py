@@ -199,6 +199,27 @@ def provision(
 
 
 @app.command()
+def update(
+    devices: Annotated[list[str], typer.Argument(metavar="DEVICE...")],
+    older: Annotated[
+        bool, typer.Option("--older", help="Also to a version older than what a device has.")
+    ] = False,
+    firmware: Annotated[
+        Path | None, typer.Option("--firmware", metavar="FOLDER", help="Sources of your own.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Bring boards that run to this firmware, over MQTT. The old one returns if it fails."""
+    from tools import update as updates
+    from tools.paths import FIRMWARE
+    from tools.state import Home
+
+    options = updates.Options(Home(home), devices, older, (firmware or FIRMWARE).absolute())
+    if not updates.update(options):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def board(
     device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "board",
     broker: BrokerOption = "",

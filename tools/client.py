@@ -99,6 +99,14 @@ class Client:
         body = {"tool": tool, "args": args}
         return dict(self._request("POST", f"/devices/{quote(device, safe='')}/do", body))
 
+    def start_update(self, body: dict[str, Any]) -> str:
+        """``POST /updates``; the id of what began."""
+        return str(self._request("POST", "/updates", body)["id"])
+
+    def update(self, job: str) -> dict[str, Any]:
+        """How far it is: ``{"id", "fw", "v", "ended", "devices"}``."""
+        return dict(self._request("GET", f"/updates/{quote(job, safe='')}"))
+
     def get(self, path: str, **query: str) -> Any:
         """What a GET answers; a query that is "" is left out."""
         return self._request("GET", _with(path, query))

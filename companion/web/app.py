@@ -21,7 +21,8 @@ from companion.router import Router
 from companion.router.explain import explained
 from companion.store import Store
 from companion.turn import Turns
-from companion.web import reports, token_routes
+from companion.update import Updates
+from companion.web import reports, token_routes, update_routes
 from companion.web.errors import ApiError, error_response
 from companion.web.gate import Gate
 from companion.web.tokens import TokenBook
@@ -41,6 +42,7 @@ class Service(Protocol):
     router: Router
     turns: Turns
     dispatch: Dispatch
+    updates: Updates
     store: Store | None
     credentials: Credentials | None
 
@@ -245,6 +247,7 @@ def create_app(companion: Service) -> ASGIApp:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     app.include_router(token_routes.routes(companion))
+    app.include_router(update_routes.routes(companion))
     app.include_router(reports.routes(companion))
     return Gate(
         app,

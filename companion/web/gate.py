@@ -13,6 +13,9 @@ from companion.web.errors import error_response
 from companion.web.tokens import SCOPES, TokenBook, TokenScope
 
 _ACTS: Final = re.compile(r"/devices/[^/]+/(?:say|do)")
+_UPDATES: Final = "/updates"
+_UPDATE_BYTES_MAX: Final = 4 << 20
+"""A whole firmware in base64, from whoever may do everything."""
 _READS: Final = re.compile(r"/devices/[^/]+/explain")
 
 
@@ -45,6 +48,8 @@ class Gate:
             return
         headers = dict(scope["headers"])
         bytes_max = self._request_bytes()
+        if scope["path"] == _UPDATES:
+            bytes_max = max(bytes_max, _UPDATE_BYTES_MAX)
         refusal = await self._refusal(scope["method"], scope["path"], headers, bytes_max)
         if refusal is not None:
             await refusal(scope, receive, send)

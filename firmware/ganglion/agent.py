@@ -62,6 +62,14 @@ class Agent:
             self.event("error", {"on": leaf, "msg": repr(e)})
 
     def _take(self, leaf, view):
+        if leaf == "update":
+            fetch = lazy.loaded("fetch")
+            if not (fetch and view and fetch.chunk(view)):
+                try:
+                    lazy.load("offer").take(self, view)
+                finally:
+                    lazy.drop("offer")
+            return
         if leaf not in ("say", "do", "answer"):
             return
         msg = None

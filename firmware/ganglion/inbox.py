@@ -59,7 +59,7 @@ class Inbox:
         self.boot = boot
         self._table = bytearray(_FIRST_SOURCES * _ENTRY_BYTES)
         self.running = []  # ids of the commands that run or wait
-        self._results = []  # (id, topic leaf, payload), oldest first
+        self.results = []  # (id, topic leaf, payload), oldest first
         self._result_bytes = 0
 
     def admit(self, msg, now):
@@ -115,7 +115,7 @@ class Inbox:
     def _seen(self, cid):
         if cid in self.running:
             return DROP, None
-        for rid, leaf, payload in self._results:
+        for rid, leaf, payload in self.results:
             if rid == cid:
                 return REPEAT, (leaf, payload)
         return "duplicate", "this ran before; its result is no longer kept"
@@ -125,12 +125,12 @@ class Inbox:
         if cid not in self.running:
             return
         self.running.remove(cid)
-        self._results.append((cid, leaf, payload))
+        self.results.append((cid, leaf, payload))
         self._result_bytes += _chars(payload)
-        while self._results and (
-            len(self._results) > _MAX_RESULTS or self._result_bytes > _MAX_RESULT_BYTES
+        while self.results and (
+            len(self.results) > _MAX_RESULTS or self._result_bytes > _MAX_RESULT_BYTES
         ):
-            self._result_bytes -= _chars(self._results.pop(0)[2])
+            self._result_bytes -= _chars(self.results.pop(0)[2])
 
 
 def _chars(payload):

@@ -9,7 +9,7 @@ from . import clock, lazy
 
 _STATE_EVERY_MS = const(5000)
 _CLOCK_EVERY_MS = const(3600000)  # a crystal of 20 ppm is off by 0.1 s then
-_SPECS = "/ganglion/tools-%d.json"
+_SPECS = "ganglion/tools-%d.json"  # in the slot
 
 
 class Presence:

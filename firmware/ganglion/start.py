@@ -127,6 +127,8 @@ def start(board, cause):
     for engine, prefix in (("schedule", "s:"), ("rules", "r:")):
         if store.count(prefix):
             board.kit.engine(engine)
+    if lazy.loaded("trial"):
+        lazy.loaded("trial").agent = agent
     asyncio.create_task(link.run())
     asyncio.create_task(agent.run())
     asyncio.create_task(console.run(board))

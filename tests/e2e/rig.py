@@ -123,7 +123,7 @@ class System:
         self._service = self.broker.add_service("companion")
         self._toml = home / "ganglion.toml"
         self._toml.write_text(toml)
-        self._secrets: dict[str, str] = {}
+        self.secrets: dict[str, str] = {}
         self._processes: list[Process] = []
         self.companion = self.start_companion()
 
@@ -154,9 +154,9 @@ class System:
         return process
 
     def board(self, device: str = "demo", **options: str) -> Board:
-        if device not in self._secrets:
-            self._secrets[device] = self.broker.add(device)
-        return Board(self, device, self._secrets[device], options)
+        if device not in self.secrets:
+            self.secrets[device] = self.broker.add(device)
+        return Board(self, device, self.secrets[device], options)
 
     def http(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()

@@ -1,10 +1,17 @@
 """Every table full, in the heap of a chip: what is set runs, is listed, changed and taken away."""
 
+import base64
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.rig import Board, System, wait_for
+from tools.accounts import update_key
+from tools.build import build_firmware
+from tools.package import package
+from tools.paths import FIRMWARE
 
 PINS = (5, 13, 14, 15, 16, 17, 18, 19)
 ACT = {"tool": "gpio_write", "args": {"pin": "lamp 1 upstairs", "value": 1}}
@@ -67,8 +74,25 @@ def use(system: System, board: Board, n: int) -> None:
         well(board, tool, name=name)
 
 
+def update(system: System, board: Board, folder: Path) -> None:
+    """To the same firmware under another version."""
+    shutil.copytree(FIRMWARE, folder / "fw")
+    (folder / "fw" / "ganglion" / "__init__.py").write_text('VERSION = "9.0.0"\n')
+    packed = package(build_firmware(folder / "fw", folder / "fw-build"))
+    files = {p: base64.b64encode(packed.content(p)).decode() for p in packed.files}
+    keys = {board.device: update_key(system.secrets[board.device]).hex()}
+    body = {"devices": [board.device], "manifest": packed.manifest.decode(), "files": files}
+    status, told = system.http("POST", "/updates", {**body, "keys": keys})
+    assert status == 200, told
+    job = told["id"]
+    wait_for("its end", lambda: system.http("GET", f"/updates/{job}")[1]["ended"], 60)
+    row = system.http("GET", f"/updates/{job}")[1]["devices"][0]
+    assert row["state"] == "done", (row, board.process.text()[-3000:])
+    board.online(after=board.boot)
+
+
 @pytest.mark.timeout(300)
-def test_with_every_table_full_all_goes_on(fresh) -> None:
+def test_with_every_table_full_all_goes_on(fresh, tmp_path: Path) -> None:
     system: System = fresh()
     board = system.board()
     fill(board)
@@ -88,4 +112,7 @@ def test_with_every_table_full_all_goes_on(fresh) -> None:
         assert board.do(tool, args)["err"] == "full", tool
     use(system, board, 5)
     assert board.boot == boot + 1, board.process.text()[-2000:]
+    update(system, board, tmp_path)
+    assert board.boot == boot + 2, board.process.text()[-2000:]
+    use(system, board, 6)
     assert "MemoryError" not in board.process.text(), board.process.text()[-3000:]

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.server
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -163,6 +164,34 @@ async def from_the_bag_to_the_first_sentence(maker: Maker) -> None:
     await maker.flash("--erase", "--device", "shelf")
     turn = await asyncio.to_thread(maker.serving.client.say, "shelf", "turn on the lamp")
     assert not turn["calls"]
+
+
+async def on_board(maker: Maker, source: str) -> str:
+    """What MicroPython prints when it runs that, at its prompt."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mpremote", "connect", maker.port, "resume", "exec", source,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    return out.decode()
+
+
+async def test_a_firmware_goes_to_the_slot_that_is_not_in_use(maker: Maker) -> None:
+    await maker.flash("--device", "slots")
+    slot = "print(open('/slot').read())"
+    assert (await on_board(maker, slot)).split()[0] == "/a"
+    # One file is not what it was: the rest is copied on the board, and only that by cable.
+    await on_board(maker, "f = open('/a/g/tz.mpy', 'a'); f.write('x'); f.close()")
+    told = await maker.flash()
+    assert "(1)" in told and "slots is online" in told
+    assert (await on_board(maker, slot)).split()[0] == "/b"
+    # A firmware in the root, as it was before there were slots, starts; and gives way to a slot.
+    move = "import os; os.rename('/b/g', '/g'); os.rename('/b/boards', '/boards')"
+    await on_board(maker, f"{move}; os.remove('/slot')")
+    await maker.flash()
+    assert (await on_board(maker, slot)).split()[0] == "/a"
+    left = await on_board(maker, "import os; print(os.listdir('/'), os.listdir('/g'))")
+    assert "'main.py'" in left and left.split("]")[1].strip(" [\r\n") == ""
 
 
 async def test_a_wrong_hash_writes_nothing(maker: Maker) -> None:
@@ -328,9 +357,13 @@ def test_readers() -> None:
     told += "Detected flash size: 4MB\n"
     assert read(told) == Chip("esp32c3", "02:03:04:05:06:07", 4 << 20)
     assert device_id("02:03:04:05:06:07") == "board-050607"
-    found = onboard.found('noise\nganglion:[1, 28, 0]\nganglion:null\nganglion:{"a": "b"}\n')
+    found = onboard.found(
+        'noise\nganglion:[1, 28, 0]\nganglion:null\nganglion:{"a": "b"}\nganglion:"/a"\n'
+    )
     assert (found.version, found.runs_ganglion) == ((1, 28, 0), False)
-    found = onboard.found('ganglion:[1, 28, 0]\nganglion:{"device": cut\nganglion:null\n')
+    found = onboard.found(
+        'ganglion:[1, 28, 0]\nganglion:{"device": cut\nganglion:null\nganglion:""\n'
+    )
     assert found.config is None and found.installed == {}
     with pytest.raises(Problem):
         onboard.found("ganglion: boot 3 of kitchen")

@@ -6,7 +6,18 @@ import os
 import sys
 from collections.abc import Callable
 
-from tools.bench import cloud, companion, heap, powercut, report, rule, schedule, soak, turn
+from tools.bench import (
+    cloud,
+    companion,
+    heap,
+    powercut,
+    report,
+    rule,
+    schedule,
+    soak,
+    turn,
+    update,
+)
 from tools.problem import Problem
 
 PARTS: dict[str, Callable[[], report.Figures]] = {
@@ -18,6 +29,7 @@ PARTS: dict[str, Callable[[], report.Figures]] = {
     "rule": rule.run,
     "schedule": schedule.run,
     "soak": soak.run,
+    "update": update.run,
 }
 
 

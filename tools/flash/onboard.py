@@ -33,6 +33,11 @@ def show(path):
 put("ganglion:[%d, %d, %d]\\n" % sys.implementation[1][:3])
 show("/config.json")
 show("/installed.json")
+try:
+    with open("/slot") as f:
+        put('ganglion:"%s"\\n' % f.read().split()[0])
+except (OSError, IndexError):
+    put('ganglion:""\\n')
 """
 
 # Hashes of all files that a build has, a block at a time.
@@ -69,15 +74,51 @@ for p in {paths!r}:
         pass
 """
 
+# From one slot to the other, what both firmwares have: the cable is slower than the flash.
+COPY: Final = """
+import os
+b = bytearray(512)
+for d in {folders!r}:
+    try:
+        os.mkdir({to!r} + d)
+    except OSError:
+        pass
+for p in {paths!r}:
+    with open({source!r} + p, "rb") as f:
+        with open({to!r} + p, "wb") as t:
+            while True:
+                n = f.readinto(b)
+                if not n:
+                    break
+                t.write(memoryview(b)[:n])
+"""
+
+# What lies in a slot and is none of its firmware's.
+TIDY: Final = """
+import os
+for d in {folders!r}:
+    for e in list(os.ilistdir({slot!r} + d)):
+        if d[1:] + "/" + e[0] not in {paths!r}:
+            os.remove({slot!r} + d + "/" + e[0])
+"""
+
+SWITCH: Final = """
+import os
+with open("/slot.new", "w") as f:
+    f.write({text!r})
+os.rename("/slot.new", "/slot")
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a board has: MicroPython's version, its settings, and path → sha256 of what a build
-    put there; None and {} where there is nothing."""
+    """What a board has: MicroPython's version, its settings, path → sha256 of what a build
+    put there, the slot in use; None, {} and "" where there is nothing."""
 
     version: tuple[int, ...]
     config: dict[str, Any] | None
     installed: dict[str, str]
+    slot: str = ""
 
     @property
     def runs_ganglion(self) -> bool:
@@ -87,13 +128,14 @@ class Found:
 def found(printed: str) -> Found:
     """From what PROBE printed."""
     told = _marked(printed)
-    if len(told) != 3 or not isinstance(told[0], list):
+    if len(told) != 4 or not isinstance(told[0], list):
         raise Problem(_SILENT)
-    version, config, installed = told
+    version, config, installed, slot = told
     return Found(
         tuple(version),
         config if isinstance(config, dict) else None,
         installed if isinstance(installed, dict) else {},
+        slot if slot in ("/a", "/b") else "",
     )
 
 

@@ -22,6 +22,7 @@ from tools.flash.cures import OF_THE_PORT, cure
 from tools.flash.images import Image
 from tools.flash.onboard import Found
 from tools.flash.settings import CA_ON_BOARD
+from tools.package import MANIFEST, Package, package
 from tools.problem import Problem
 
 _ANSWER_S: Final = 30.0
@@ -108,46 +109,77 @@ class Steps:
         return found
 
     def files(self, before: Found) -> Build:
+        """Into the slot that is not in use, which then is: a cable that is pulled leaves the old
+        firmware. Where the one in use has it all, nothing is written."""
         with self.step("firmware", "Ganglion's files"):
             build = build_firmware()
-            wanted = {name: entry.sha256 for name, entry in build.files.items()}
-            there = self._hashes(list(wanted))
-            missing = [name for name in wanted if there.get(name) != wanted[name]]
-            stale = [name for name in before.installed if name not in wanted]
-            size = sum(build.files[name].size for name in missing)
-            print(f"         {len(wanted) - len(missing)} of {len(wanted)} files are there;"
-                  f" {size:,} bytes to copy")  # fmt: skip
-            if missing:
-                self._copy(build, missing)
-                there = self._hashes(list(wanted))
-                wrong = [name for name in wanted if there.get(name) != wanted[name]]
-                if wrong:
-                    raise Problem(f"{', '.join(wrong[:3])} did not arrive whole; run this again")
+            packed = package(build)
+            wanted = {name: entry.sha256 for name, entry in packed.files.items()}
+            wanted[MANIFEST] = hashlib.sha256(packed.manifest).hexdigest()
+            outside = {n: e.sha256 for n, e in build.files.items() if n not in packed.files}
+            there = self._hashes([*outside, *(f"{before.slot}/{n}"[1:] for n in wanted)])
+            used = {n: there.get(f"{before.slot}/{n}"[1:], "") for n in wanted}
+            late = [name for name in outside if there.get(name) != outside[name]]
+            if before.slot and used == wanted:
+                print(f"         {len(wanted)} of {len(wanted)} files are there; 0 bytes to copy")
+            else:
+                slot = "/b" if before.slot == "/a" else "/a"
+                self._fill(slot, before.slot, packed, wanted, used)
+            if late:
+                self._copy({f"/{name}": build.root / name for name in late})
+            if not before.slot or used != wanted:
+                self._exec(onboard.SWITCH.format(text=f"{slot} {packed.version}"))
+            # As an earlier layout had them, in the root.
+            stale = [
+                n
+                for n in before.installed
+                if n not in build.files or (n in packed.files and not before.slot)
+            ]
             if stale:
                 self._exec(onboard.REMOVE.format(paths=stale))
-            if before.installed != wanted:
-                self._put(json.dumps(wanted).encode(), "/installed.json")
+            installed = {name: entry.sha256 for name, entry in build.files.items()}
+            if before.installed != installed:
+                self._put(json.dumps(installed).encode(), "/installed.json")
         return build
+
+    def _fill(
+        self, slot: str, before: str, packed: Package, wanted: dict[str, str], used: dict[str, str]
+    ) -> None:
+        """Bring a slot up to date. Problem where a file did not arrive whole."""
+        has = self._hashes([f"{slot}/{name}"[1:] for name in wanted])
+        missing = [name for name in wanted if has.get(f"{slot}/{name}"[1:]) != wanted[name]]
+        near = [name for name in missing if before and used[name] == wanted[name]]
+        far = [name for name in missing if name not in near and name != MANIFEST]
+        size = sum(packed.files[name].size for name in far) + len(packed.manifest)
+        print(f"         {len(wanted) - len(far)} of {len(wanted)} files are there;"
+              f" {size:,} bytes to copy")  # fmt: skip
+        folders = ["", *sorted({f"/{name.rsplit('/', 1)[0]}" for name in packed.files})]
+        self._exec(onboard.COPY.format(folders=folders, paths=[f"/{n}" for n in near],
+                                       source=before, to=slot))  # fmt: skip
+        if far:
+            self._copy({f"{slot}/{name}": packed.build.root / name for name in far})
+        self._put(packed.manifest, f"{slot}/{MANIFEST}")
+        has = self._hashes([f"{slot}/{name}"[1:] for name in wanted])
+        wrong = [name for name in wanted if has.get(f"{slot}/{name}"[1:]) != wanted[name]]
+        if wrong:
+            raise Problem(f"{', '.join(wrong[:3])} did not arrive whole; run this again")
+        self._exec(onboard.TIDY.format(folders=folders[1:], slot=slot, paths=sorted(packed.files)))
 
     def _hashes(self, names: list[str]) -> dict[str, str]:
         return onboard.hashes(self._exec(onboard.HASHES.format(paths=names)))
 
-    def _copy(self, build: Build, names: list[str]) -> None:
-        folders = sorted({name.rsplit("/", 1)[0] for name in names if "/" in name})
-        self._exec(
-            f"import os\nfor p in {folders!r}:\n try: os.mkdir('/' + p)\n except OSError: pass\n"
-        )
+    def _copy(self, files: dict[str, Path]) -> None:
+        """Path on the board → file."""
         chain: list[str] = []
-        # What starts everything comes last: until it is there the old one starts, or nothing.
-        for name in sorted(names, key=lambda n: (n == "main.py", n)):
-            chain += ["+", "fs", "cp", str(build.root / name), f":/{name}"]
+        for target, path in files.items():
+            chain += ["+", "fs", "cp", str(path), f":{target}"]
         tool.run(
             "mpremote",
             "connect",
             self.port,
             "resume",
             *chain[1:],
-            told=["connect", self.port, "resume", "fs", "cp", f"build/firmware/… ({len(names)})"],
+            told=["connect", self.port, "resume", "fs", "cp", f"build/firmware/… ({len(files)})"],
         )
 
     def settings(

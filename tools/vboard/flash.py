@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.build import Build
+from tools.package import has_slots, package
 from tools.runtime import MicroPython
 from tools.vboard.layout import BLOCK_SIZE
 
@@ -34,7 +35,9 @@ def prepare(
     """Bring ``image`` up to date; make it when it is not there. Returns the changed paths.
 
     Files of ``build`` that differ from those on flash are replaced, files that an earlier build
-    put there and this one lacks are removed, everything else stays. The keys of ``config`` are
+    put there and this one lacks are removed, everything else stays. A firmware that has slots is
+    put into the one that is not in use, and then that one is; but not where this very build was
+    installed last: the board has updated itself since. The keys of ``config`` are
     set in `/config.json`; other keys in it stay. ``ca``, if any, is put into `/ca.der`. Raises
     FlashError.
     """
@@ -43,6 +46,8 @@ def prepare(
         blank.touch(mode=0o600)  # it will hold the board's secret
         blank.write_bytes(b"\xff" * SIZE)
         blank.replace(image)
+    slots = build is not None and has_slots(build)
+    packed = package(build) if build else None
     plan = {
         "image": str(image),
         "block_size": BLOCK_SIZE,
@@ -51,6 +56,9 @@ def prepare(
         "files": {name: e.sha256 for name, e in build.files.items()} if build else None,
         "config": config,
         "ca": ca.hex(),
+        "slots": slots,
+        "manifest": packed.manifest.decode() if packed else "",
+        "version": packed.version if packed else 0,
     }
     done = subprocess.run(
         [*micropython.command, "-X", "heapsize=4m", str(_INSTALLER)],

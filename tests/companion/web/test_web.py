@@ -39,6 +39,9 @@ class Logins:
     def remove(self, device: str) -> None:
         self.secrets.pop(device, None)
 
+    def update_key(self, device: str) -> bytes | None:
+        return None
+
     def known(self, device: str) -> bool:
         return device in self.secrets
 

@@ -1,4 +1,6 @@
 # Runs on MicroPython: brings a flash image up to date as the plan on stdin says (see flash.py).
+import binascii
+import hashlib
 import json
 import os
 import sys
@@ -64,6 +66,51 @@ def exists(path):
         return False
 
 
+def sha(path):
+    try:
+        with open(path, "rb") as f:
+            return binascii.hexlify(hashlib.sha256(f.read()).digest()).decode()
+    except OSError:
+        return ""
+
+
+def copy(plan, path, to):
+    with open(plan["root"] + "/" + path, "rb") as f:
+        write(to, f.read())
+
+
+def install_slot(plan, files, installed):
+    """Into the slot that is not in use, which then is. main.py comes before the switch: one that
+    knows no slots starts what is in the root, as before."""
+    try:
+        with open("/flash/slot") as f:
+            used = f.read().split()[0]
+    except (OSError, IndexError):
+        used = ""
+    if used and installed == files and exists("/flash" + used + "/manifest.json"):
+        return
+    slot = "/b" if used == "/a" else "/a"
+    inside = [path for path in files if "/" in path]
+    for path in inside:
+        if sha("/flash" + slot + "/" + path) != files[path]:
+            copy(plan, path, slot + "/" + path)
+    for folder in ("g", "boards"):
+        if exists("/flash" + slot + "/" + folder):
+            for entry in list(os.ilistdir("/flash" + slot + "/" + folder)):
+                if folder + "/" + entry[0] not in files:
+                    os.remove("/flash" + slot + "/" + folder + "/" + entry[0])
+                    print(slot + "/" + folder + "/" + entry[0])
+    write(slot + "/manifest.json", plan["manifest"].encode())
+    for path in files:
+        if path not in inside and sha("/flash/" + path) != files[path]:
+            copy(plan, path, "/" + path)
+    write("/slot", ("%s %d" % (slot, plan["version"])).encode())
+    for path in installed:  # as an earlier layout had them
+        if "/" in path and exists("/flash/" + path):
+            os.remove("/flash/" + path)
+            print("/" + path)
+
+
 def blank(image):
     """A file system has a superblock in one of its first two blocks. One that is there but damaged
     is not ours to overwrite."""
@@ -83,18 +130,21 @@ def main():
     vfs.mount(vfs.VfsLfs2(image), "/flash")
     if exists("/flash/.filler"):  # a test filled the flash and left
         os.remove("/flash/.filler")
-    if plan["files"] is not None:
+    files = plan["files"]
+    if files is not None:
         installed = load("/flash" + INSTALLED)
-        for path, sha256 in plan["files"].items():
-            if installed.get(path) != sha256 or not exists("/flash/" + path):
-                with open(plan["root"] + "/" + path, "rb") as f:
-                    write("/" + path, f.read())
-        for path in installed:
-            if path not in plan["files"] and exists("/flash/" + path):
-                os.remove("/flash/" + path)
-                print("/" + path)
-        if installed != plan["files"]:
-            write(INSTALLED, json.dumps(plan["files"]).encode())
+        if plan["slots"]:
+            install_slot(plan, files, installed)
+        else:
+            for path, sha256 in files.items():
+                if installed.get(path) != sha256 or not exists("/flash/" + path):
+                    copy(plan, path, "/" + path)
+            for path in installed:
+                if path not in files and exists("/flash/" + path):
+                    os.remove("/flash/" + path)
+                    print("/" + path)
+        if installed != files:
+            write(INSTALLED, json.dumps(files).encode())
     if plan["ca"]:
         write("/ca.der", bytes.fromhex(plan["ca"]))
     config = load("/flash/config.json")

@@ -1,0 +1,144 @@
+"""An offer of another firmware: is it meant for us, by who has our key, now, newer, and is there
+room? fetch.py then gets it. What an offer is: docs/protocol.md."""
+
+import binascii
+import hashlib
+import json
+import os
+
+from micropython import const
+
+from . import VERSION, clock, lazy
+from .inbox import good_id
+from .slots import other, read, sha256
+from .talk import dumps
+
+_BLOCK_BYTES = const(64)  # of SHA-256, for HMAC
+_MAX_AHEAD_S = const(300)
+_FLASH_BLOCK = const(4096)
+_SPARE_BYTES = const(65536)  # for the store, which compacts into a second file
+_FIELDS = (
+    ("boot", int),
+    ("exp", int),
+    ("v", int),
+    ("fw", str),
+    ("size", int),
+    ("manifest", str),
+    ("mac", str),
+)
+
+
+def take(agent, view):
+    """A message on `down/update` that is no chunk of what is being fetched."""
+    if view is None or not len(view) or view[0] != 123:
+        return  # a chunk that came late
+    try:
+        _answer(agent, view)
+    finally:
+        if not lazy.loaded("fetch"):
+            lazy.drop("slots")
+
+
+def _answer(agent, view):
+    msg = None
+    try:
+        msg = json.loads(view)
+    except (ValueError, RuntimeError):
+        pass
+    if not isinstance(msg, dict) or not good_id(msg.get("id")):
+        fields = {"on": "update", "code": "bad_message", "msg": "no offer and no chunk"}
+        return agent.event("bad_message", fields)
+    refusal = _refusal(agent, msg)
+    if not refusal:
+        refusal = lazy.load("fetch").begin(agent, msg, read())
+    if refusal:
+        agent.link.publish(
+            "update", dumps({"id": msg["id"], "refused": refusal[0], "msg": refusal[1]})
+        )
+
+
+def _refusal(agent, msg):
+    """`(code, words)`, or None."""
+    for field, kind in _FIELDS:
+        if type(msg.get(field)) is not kind:
+            return "bad_message", "%s is missing" % field
+    if not _is_ours(agent.device, msg):
+        return "mac", "it is not signed with my key"
+    now = clock.now()
+    if now is None:
+        return "no_clock", "I do not know the time, so I cannot tell how old this is"
+    if msg["boot"] != agent.boot:
+        return "stale_boot", "it was meant for boot %d, it is boot %d now" % (
+            msg["boot"],
+            agent.boot,
+        )
+    if not now < msg["exp"] <= now + _MAX_AHEAD_S:
+        return "expired", "it is too late for this offer"
+    slots = read()
+    if len(slots) > 2:
+        return "busy", "%s has to prove itself first" % VERSION
+    version = int(slots[1])
+    if msg["v"] < version and not msg.get("older"):
+        return "older", "I have %s, and this is %s" % (VERSION, msg["fw"])
+    if msg["v"] == version and sha256(slots[0] + "/manifest.json") == msg["manifest"]:
+        return "current", "I have this very %s" % VERSION
+    routines = agent.tools.kit.routines
+    if routines and routines.running():
+        return "busy", "a routine runs"
+    flash = os.statvfs("/")
+    room = flash[0] * flash[3] - _SPARE_BYTES
+    try:
+        room += _taken(other(slots[0]))
+    except OSError:
+        pass  # there is none yet
+    if msg["size"] > room:
+        return "full", "it takes %d bytes of flash, and there are %d" % (msg["size"], room)
+    return None
+
+
+def _taken(path):
+    """Bytes of whole blocks below a folder."""
+    n = 0
+    for entry in os.ilistdir(path):
+        if entry[1] & 0x4000:
+            n += _taken(path + "/" + entry[0])
+        else:
+            n += entry[3] // _FLASH_BLOCK * _FLASH_BLOCK + _FLASH_BLOCK
+    return n
+
+
+# ---- the key
+
+
+def _is_ours(device, msg):
+    with open("/config.json") as f:
+        key = _hmac(json.load(f)["secret"].encode(), b"ganglion update")
+    text = "ganglion update\n%s\n%s\n%d\n%d\n%d\n%s\n%d\n%s\n%d" % (
+        device,
+        msg["id"],
+        msg["boot"],
+        msg["exp"],
+        msg["v"],
+        msg["fw"],
+        msg["size"],
+        msg["manifest"],
+        bool(msg.get("older")),
+    )
+    want = binascii.hexlify(_hmac(key, text.encode()))
+    got = msg["mac"].encode()
+    wrong = len(want) ^ len(got)
+    for a, b in zip(want, got):  # noqa: B905 - all of it, so that the time tells nothing
+        wrong |= a ^ b
+    return not wrong
+
+
+def _hmac(key, text):
+    """RFC 2104 with SHA-256; a chip has no module for it."""
+    if len(key) > _BLOCK_BYTES:
+        key = hashlib.sha256(key).digest()
+    key = key + bytes(_BLOCK_BYTES - len(key))
+    inner = hashlib.sha256(bytes([b ^ 0x36 for b in key]))
+    inner.update(text)
+    outer = hashlib.sha256(bytes([b ^ 0x5C for b in key]))
+    outer.update(inner.digest())
+    return outer.digest()
