@@ -1,14 +1,15 @@
 """One tuned HTTP client a backend: a body is posted, a status, headers and chunks come back.
 
-Plain ``http://`` goes through aiohttp: 0.06 ms of CPU a request, where httpx2 takes 0.35 and the
-SDK on top of it 1.4 on loopback. ``https://`` goes through httpx2, which speaks HTTP/2
-where the server offers it by ALPN; so does what a proxy of the environment stands before.
+Plain ``http://`` goes through ``http1``, which is our own for its cost (docs/companion.md).
+``https://`` goes through httpx2, which speaks HTTP/2 where the server offers it by ALPN; so does
+what a proxy of the environment stands before.
 
 Nothing that a server may have seen is tried twice: that is the router's to do. No redirect is
 followed: a server in the house could otherwise send a private ask out of it.
 """
 
 import asyncio
+import base64
 import contextlib
 import logging
 import socket
@@ -19,6 +20,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from companion.backends import http1
 from companion.backends.base import BackendError
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ _DRAIN_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """``headers`` are found whatever their case. ``chunks`` is the body as it comes; it can be
+    """``headers`` are found by names in lower case. ``chunks`` is the body as it comes; it can be
     read once, and only inside ``post``, which turns what it raises into BackendError."""
 
     status: int
@@ -101,67 +103,51 @@ def _proxied(host: str) -> bool:
 
 
 class _Plain:
-    """HTTP/1.1 without TLS, through aiohttp, which sets NODELAY by itself."""
+    """HTTP/1.1 without TLS (``http1``)."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        import aiohttp
-
-        self._aiohttp = aiohttp
+        parts = urllib.parse.urlsplit(url)
+        try:
+            host, port = parts.hostname or "", parts.port or 80
+            named = f"[{host}]" if ":" in host else host.encode("idna").decode()
+        except ValueError as error:  # UnicodeError is one
+            raise ValueError(f"a url names a host and a port that can be: {error}") from None
         self._url = url
-        self._headers = dict(headers)
+        self._head = _head(parts, named, headers)
+        self._pool = http1.Pool(host, port, CONNECTIONS_MAX, KEEPALIVE_S)
         self._once = False
         """Each connection serves one request."""
-        self._kept: dict[bool, aiohttp.ClientSession] = {}
-
-    @property
-    def _session(self) -> Any:
-        # Made with the first request: only then is there surely a loop.
-        once = self._once
-        if once not in self._kept:
-            aiohttp = self._aiohttp
-            self._kept[once] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=CONNECTIONS_MAX,
-                    force_close=once,
-                    keepalive_timeout=None if once else KEEPALIVE_S,
-                    resolver=aiohttp.ThreadedResolver(),
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S),
-                # Not trust_env: it would read ~/.netrc for each request.
-            )
-        return self._kept[once]
 
     @contextlib.asynccontextmanager
     async def post(self, body: bytes, timeout_s: float) -> AsyncIterator[Reply]:
-        aiohttp = self._aiohttp
+        once = self._once
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._session.post(
-                    self._url, data=body, headers=self._headers, allow_redirects=False
-                ) as response,
-            ):
-                self._once = self._once or _closes_unsaid(response.headers)
-                yield Reply(response.status, response.headers, response.content.iter_any())
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+            async with asyncio.timeout(timeout_s):
+                connection = await self._pool.take(CONNECT_S, fresh=once)
+                try:
+                    close = b"connection: close\r\n" if once else b""
+                    head = b"%b%bcontent-length: %d\r\n\r\n" % (self._head, close, len(body))
+                    await connection.ask(head + body)
+                    self._once = self._once or _closes_unsaid(connection.headers)
+                    encoded = connection.headers.get("content-encoding", "identity")
+                    if connection.status < 300 and encoded != "identity":
+                        raise BackendError("bad_response", "its answer is compressed, unasked")
+                    yield Reply(connection.status, connection.headers, connection)
+                finally:
+                    self._pool.release(connection, keep=not self._once)
+        except http1.Unreachable as error:
             raise _unreachable(self._url, error) from None
         except TimeoutError:
             raise _too_late(timeout_s) from None
-        except aiohttp.ClientError as error:
+        except http1.Cut as error:
             raise _cut(self._url, error) from None
 
     async def warm(self) -> None:
-        with contextlib.suppress(self._aiohttp.ClientError, TimeoutError):
-            async with (
-                asyncio.timeout(CONNECT_S),
-                self._session.head(self._url, allow_redirects=False),
-            ):
-                pass
+        with contextlib.suppress(http1.Unreachable):
+            self._pool.release(await self._pool.take(CONNECT_S))
 
     async def aclose(self) -> None:
-        for session in self._kept.values():
-            await session.close()
+        await self._pool.aclose()
 
 
 class _Secure:
@@ -245,6 +231,21 @@ class _Secure:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+def _head(parts: urllib.parse.SplitResult, named: str, headers: Mapping[str, str]) -> bytes:
+    """The beginning of each request, up to the headers that differ."""
+    fields = {"host": f"{named}:{parts.port}" if parts.port else named, **headers}
+    if parts.username is not None and "authorization" not in {name.lower() for name in headers}:
+        user, secret = (urllib.parse.unquote(x or "") for x in (parts.username, parts.password))
+        fields["authorization"] = "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+    target = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    if parts.query:
+        target += "?" + urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~?")
+    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise ValueError("a header holds what no header can")
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def _closes_unsaid(headers: Mapping[str, str]) -> bool:

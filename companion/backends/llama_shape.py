@@ -49,7 +49,9 @@ _KEPT: Final = frozenset(
 # -- what is asked
 
 
-def messages(whole: Sequence[Mapping[str, Any]], specs: Sequence[ToolSpec]) -> list[dict[str, str]]:
+def messages(
+    whole: Sequence[Mapping[str, Any]], specs: tuple[ToolSpec, ...]
+) -> list[dict[str, str]]:
     """The messages of a chat completion, as text alone, with the tools among the instructions.
     Roles alternate after the instructions: many templates refuse anything else."""
     result: list[dict[str, str]] = []

@@ -55,6 +55,7 @@ _TOKENS_PER_PROMPT: Final = 512
 _NOTHING: Final[Mapping[str, Any]] = {}
 _DATA: Final = "\n<data>\n{}\n</data>"
 _TOOLS_KEPT: Final = 4096
+_TOOLSETS_KEPT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +159,19 @@ def newest_user(conversation: Sequence[Message]) -> int:
 
 
 _pieces: OrderedDict[int, tuple[ToolSpec, bytes]] = OrderedDict()
+_joined: OrderedDict[int, tuple[tuple[ToolSpec, ...], bytes]] = OrderedDict()
 
 
-def functions(specs: Sequence[ToolSpec]) -> bytes:
+def functions(specs: tuple[ToolSpec, ...]) -> bytes:
     """The tools as functions in JSON, with commas between. Each is encoded once, since devices
     alike share their specs: 20 KB for each request would cost more than all the rest of it."""
-    return b",".join([function(spec) for spec in specs])
+    kept = _joined.get(id(specs))
+    if kept is None:
+        # As below: the entry holds the specs.
+        kept = _joined[id(specs)] = (specs, b",".join([function(spec) for spec in specs]))
+        if len(_joined) > _TOOLSETS_KEPT:
+            _joined.popitem(last=False)
+    return kept[1]
 
 
 def function(spec: ToolSpec) -> bytes:

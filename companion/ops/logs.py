@@ -47,7 +47,16 @@ class Redact(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Always True."""
         message = _message(record)
-        clean = self.clean(message)
+        fields = {
+            name: value if isinstance(value, str) else repr(value)
+            for name, value in record.__dict__.items()
+            if name not in _OWN and not isinstance(value, bool | int | float | None)
+        }
+        # Looked at as one text first, since nearly always nothing is in it. What is found in one
+        # of them is found in all of them: no pattern begins or ends with a line's end.
+        together = "\n".join((message, *fields.values()))
+        is_clean = self.clean(together) == together
+        clean = message if is_clean else self.clean(message)
         if clean != message or record.args:
             # Formatted here: an argument may hold half of what the message makes whole.
             record.msg, record.args = clean, None
@@ -57,9 +66,8 @@ class Redact(logging.Filter):
             record.exc_text = self.clean(record.exc_text)
         if record.stack_info:
             record.stack_info = self.clean(record.stack_info)
-        for name, value in record.__dict__.items():
-            if name not in _OWN and not isinstance(value, bool | int | float | None):
-                record.__dict__[name] = self.clean(value if isinstance(value, str) else repr(value))
+        for name, text in fields.items():
+            record.__dict__[name] = text if is_clean else self.clean(text)
         return True
 
     def clean(self, text: str) -> str:
@@ -132,7 +140,7 @@ def log_answer(row: Row) -> None:
     level = logging.INFO if row.nano_usd else logging.DEBUG
     if not answers.isEnabledFor(level):
         return
-    by = row.backend or "nobody"
+    by, cost_usd = row.backend or "nobody", usd(row.nano_usd)
     answers.log(
         level,
         "%s %s: %s by %s in %d ms, %.6f USD",
@@ -141,7 +149,7 @@ def log_answer(row: Row) -> None:
         row.outcome,
         by,
         row.ms,
-        usd(row.nano_usd),
+        cost_usd,
         extra={
             "device": row.device,
             "ask": row.ask,
@@ -155,6 +163,6 @@ def log_answer(row: Row) -> None:
             "queue_ms": row.queue_ms,
             "tokens_in": row.tokens_in,
             "tokens_out": row.tokens_out,
-            "usd": usd(row.nano_usd),
+            "usd": cost_usd,
         },
     )

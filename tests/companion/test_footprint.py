@@ -9,8 +9,8 @@ from companion.app import Companion
 from companion.config import Config
 import companion.web.app, uvicorn, uvloop
 Companion(Config())
-heavy = {"openai", "sqlalchemy", "httpx2", "jsonschema", "numpy", "keyring", "prometheus_client",
-    "opentelemetry.sdk"} & set(sys.modules)
+heavy = {"aiohttp", "openai", "sqlalchemy", "httpx2", "jsonschema", "numpy", "keyring",
+    "prometheus_client", "opentelemetry.sdk"} & set(sys.modules)
 status = open("/proc/self/status").read() if sys.platform == "linux" else "VmRSS: 0"
 print(sorted(heavy), int(status.split("VmRSS:")[1].split()[0]) // 1024)
 """

@@ -8,7 +8,7 @@ can honour; tools that wait or plan take their arguments from the same parsers.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from companion.backends.commands.numbers import integer_at, number_at
+from companion.backends.commands.numbers import NUMBER_WORDS, integer_at, number_at
 from companion.backends.commands.tokens import tokenize
 from companion.backends.commands.words import wordset
 
@@ -315,11 +315,23 @@ LATER = frozenset(
     ]
 )
 _LEADS = wordset("in for every each at by from on wait after until till")
+# No part of a sentence that is about time or a condition begins with another word.
+_BEGINNINGS = (
+    _LEADS
+    | CONDITIONS
+    | LATER
+    | NUMBER_WORDS
+    | frozenset(_DAYS)
+    | frozenset(_SETS)
+    | wordset("a an half quarter noon midday midnight")
+)
 
 
 def find_when(words: Sequence[str]) -> tuple[int, int] | None:
     """The first part of a sentence that is about time or a condition: ``(start, end)``."""
     for i, word in enumerate(words):
+        if word not in _BEGINNINGS and not word[:1].isdigit():
+            continue
         lead = word in _LEADS
         at = i + 1 if lead else i
         clock = clock_at(words, at, bare=word in ("at", "by", "until", "till"))

@@ -135,3 +135,17 @@ def test_a_record_without_secrets_is_left_as_it_is() -> None:
     record = logging.makeLogRecord({"msg": "100% plain", "fine": 3})
     assert Redact().filter(record)
     assert (record.msg, record.__dict__["fine"]) == ("100% plain", 3)
+
+
+def test_each_field_is_masked_by_itself() -> None:
+    secrets.add(KEY)
+    fields = {"a": f"x{KEY}", "b": "Bearer", "c": "word", "d": ["mqtt://u:pw@h"], "e": "Bearer t0k"}
+    record = logging.makeLogRecord({"msg": "plain", **fields})
+    assert Redact().filter(record)
+    assert record.msg == "plain"
+    assert [record.__dict__[name] for name in "abcde"] == [
+        *("x***", "Bearer", "word", "['mqtt://u:***@h']", "Bearer ***"),
+    ]
+    split = logging.makeLogRecord({"msg": "token of Bearer", "a": "kitchen"})
+    assert Redact().filter(split)
+    assert (split.getMessage(), split.__dict__["a"]) == ("token of Bearer", "kitchen")
