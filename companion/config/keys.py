@@ -74,8 +74,12 @@ def read_key(
     return key
 
 
+_warned: set[str] = set()
+"""A start reads each key twice: to see whether all are there, and to use them."""
+
+
 def read_secret_file(path: Path, where: str) -> str:
-    """What a file holds, without blanks around it. Warns where others can read it too. Raises
+    """What a file holds, without blanks around it. Warns once where others can read it. Raises
     ConfigError; ``where`` begins its message."""
     try:
         text = path.read_text(encoding="utf-8").strip()
@@ -85,7 +89,8 @@ def read_secret_file(path: Path, where: str) -> str:
     if not text:
         raise ConfigError(f"{where}: {path} is empty")
     warning = exposed(path)
-    if warning:
+    if warning and warning not in _warned:
+        _warned.add(warning)
         log.warning("%s: %s", where, warning)
     return text
 

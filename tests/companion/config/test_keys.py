@@ -111,6 +111,7 @@ def test_a_file_that_others_can_read_is_warned_of(
     assert caplog.messages == []
     file.chmod(0o644)
     read_key(backend(key_file=file))
+    read_key(backend(key_file=file))
     (message,) = caplog.messages
     assert "mode 644" in message and "chmod 600" in message and "sk-" not in message
     assert exposed(file.with_name("none")) == ""
