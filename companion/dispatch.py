@@ -54,7 +54,18 @@ class Turn:
     """What the other models would have cost for the same tokens."""
     ms: float = 0.0
     usd: float = 0.0
-    tokens: int = 0
+    tokens_in: int = 0
+    """Cached ones included; of all rounds, as the others."""
+    tokens_out: int = 0
+    """Reasoning ones included."""
+    tokens_cached: int = 0
+    tokens_reasoning: int = 0
+    estimated: bool = False
+    """Tokens or cost are estimates: a provider told none, or none that can be true."""
+    energy_j: float | None = None
+    """None: not known."""
+    energy_how: str = ""
+    """``measured``, ``estimated``; "": not known."""
     bytes_up: int = 0
     bytes_down: int = 0
     answered: bool = False
@@ -72,7 +83,14 @@ class Turn:
             "others": self.others,
             "ms": self.ms,
             "usd": self.usd,
-            "tokens": self.tokens,
+            "tokens": self.tokens_in + self.tokens_out,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "tokens_cached": self.tokens_cached,
+            "tokens_reasoning": self.tokens_reasoning,
+            "estimated": self.estimated,
+            "energy_j": self.energy_j,
+            "energy_how": self.energy_how,
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
             "answered": self.answered,
@@ -346,9 +364,19 @@ def _fill(turn: Turn, reply: wire.Reply, rows: list[Row], cards: Sequence[Card])
         # The last round's answer is the one that was read; the cost is of all rounds.
         if row.backend:
             turn.backend, turn.tier, turn.why = row.backend, row.tier, row.reason
-        turn.tokens += row.tokens_in + row.tokens_out
+        turn.tokens_in += row.tokens_in
+        turn.tokens_out += row.tokens_out
+        turn.tokens_cached += row.tokens_cached
+        turn.tokens_reasoning += row.tokens_reasoning
+        turn.estimated |= bool(row.estimated)
+        if row.energy_how:
+            turn.energy_j = round((turn.energy_j or 0.0) + row.energy_mj / 1000, 3)
+            # One guess among measurements makes the sum a guess.
+            guess = "estimated" in (row.energy_how, turn.energy_how)
+            turn.energy_how = "estimated" if guess else "measured"
     turn.usd = usd(sum(row.nano_usd for row in rows))
-    if rows:
+    if any(row.backend for row in rows):
+        # Of a turn that nobody answered the others are those that could not, either.
         turn.others = [
             {"backend": other.name, "tier": other.tier, "usd": usd(other.nano_usd)}
             for other in others(

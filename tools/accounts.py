@@ -50,6 +50,13 @@ def check_device_id(device: str) -> str:
     return device
 
 
+def check_sender(user: str) -> str:
+    """``user`` itself, or ValueError saying what a sender's name looks like."""
+    if not _SENDER_ID.fullmatch(user):
+        raise ValueError(f"{user!r} is no sender's name: @ and 1 to 31 of a-z, 0-9 and '-'")
+    return user
+
+
 def sender_topics(devices: Iterable[str] = (), events: Iterable[str] = ()) -> tuple[str, ...]:
     """The topics of who may send ``events`` to ``devices``; empty: any event, any device.
 
@@ -142,9 +149,7 @@ class Accounts:
     def set_sender(self, user: str, topics: Iterable[str]) -> str:
         """A fresh secret for ``user``, which may write ``topics`` and read nothing; see
         `sender_topics`. Raises ValueError for a name that is none of a sender."""
-        if not _SENDER_ID.fullmatch(user):
-            raise ValueError(f"{user!r} is no sender's name: @ and 1 to 31 of a-z, 0-9 and '-'")
-        self._topics[user] = tuple(topics)
+        self._topics[check_sender(user)] = tuple(topics)
         return self._set(user)
 
     def _set(self, user: str) -> str:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from tools.accounts import check_device_id
 from tools.client import Client, Refused
 from tools.ending import orders
+from tools.plaintext import refuse_plain
 from tools.problem import Problem, Usage, shown
 from tools.state import Home, Running
 
@@ -54,6 +55,7 @@ def run(
     renew: bool = False,
     wait_s: float = 0.0,
     pty: bool = False,
+    insecure: bool = False,
 ) -> None:
     """Run a board until SIGINT, SIGTERM or SIGHUP. Problem when it cannot start.
 
@@ -69,6 +71,7 @@ def run(
         if wait_s:
             _running(home, wait_s)
         login = _at_own_broker(broker, ca, secret or home.secret(device) or "")
+        refuse_plain(login.host, login.tls, insecure)
     else:
         login = _registered(home, _running(home, wait_s), device, secret, renew)
     os.umask(0o077)  # the flash image holds the secret

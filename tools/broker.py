@@ -1,4 +1,5 @@
-"""The embedded broker: mosquitto as a supervised, unprivileged child on loopback.
+"""The embedded broker: mosquitto as a supervised, unprivileged child on loopback, and for boards
+on the network where that is wanted.
 
     with EmbeddedBroker(home / "broker") as broker:
         secret = broker.add("kitchen")          # the device may log in when this returns
@@ -27,6 +28,8 @@ from types import TracebackType
 
 from tools import children, ports
 from tools.accounts import PROBE, Accounts, sender_topics
+from tools.files import write_private
+from tools.listeners import Lan, configuration
 from tools.privileges import Dropped, drop_for
 
 log = logging.getLogger("ganglion.broker")
@@ -37,35 +40,6 @@ _TRIES_FOR_A_PORT = 5
 _BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # then every 5 s, for as long as we run
 _HEALTHY_S = 10.0  # alive for so long: the next death starts with a short delay again
 _LOG_KEPT_BYTES = 1 << 20
-
-# `use_username_as_clientid` has an effect only after a `listener` line.
-#
-# No persistence: sessions are clean, and what is retained (presence, tools, points) each device
-# says anew when it connects. A kept `online` of a device that left while the broker was down would
-# be a lie that no last will corrects.
-#
-# Messages over 4096 bytes are let through, so that the receiver can say `too_big`: mosquitto
-# itself would drop the sender's connection without a word.
-_CONFIGURATION = """\
-# Written by Ganglion at each start; changes here are lost.
-per_listener_settings false
-listener {port} {host}
-use_username_as_clientid true
-allow_anonymous false
-password_file passwords
-acl_file acl
-persistence false
-set_tcp_nodelay true
-max_inflight_messages 0
-max_packet_size 16384
-sys_interval 0
-log_dest file mosquitto.log
-log_type error
-log_type warning
-log_type notice
-log_timestamp_format %Y-%m-%dT%H:%M:%S
-user {user}
-"""
 
 
 class BrokerError(OSError):
@@ -78,12 +52,17 @@ class EmbeddedBroker:
     Thread-safe; every method blocks for milliseconds.
 
     ``folder`` is made when missing. ``port``: that one or :class:`tools.ports.PortTaken`; None: the
-    one it had before where that is free, else a free one. ``command`` starts mosquitto; None:
-    ``runtime.mosquitto()``.
+    one it had before where that is free, else a free one. ``lan`` is a listener for boards on the
+    network, beside that on loopback. ``command`` starts mosquitto; None: ``runtime.mosquitto()``.
     """
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, command: Sequence[str] | None = None
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        lan: Lan | None = None,
+        command: Sequence[str] | None = None,
     ) -> None:
         if command is None:
             from tools import runtime  # may unpack packages: only when really needed
@@ -91,6 +70,7 @@ class EmbeddedBroker:
             command = runtime.mosquitto()
         self.host = ports.LOOPBACK
         self.folder = folder
+        self.lan = lan
         self.restarts = 0
         self._command = list(command)
         self._wanted = port
@@ -189,6 +169,8 @@ class EmbeddedBroker:
             children.stop(self._child)
 
     def _launch_first(self) -> None:
+        if self.lan is not None and not ports.is_free(self.lan.port, self.lan.address):
+            raise ports.PortTaken(self.lan.port, "boards on the network", "--lan-port")
         if self._wanted is not None:
             if not ports.is_free(self._wanted):
                 raise ports.PortTaken(self._wanted)
@@ -335,11 +317,13 @@ class EmbeddedBroker:
         return self.folder / "mosquitto.log"
 
     def _write_configuration(self, port: int) -> None:
-        text = _CONFIGURATION.format(host=self.host, port=port, user=self._dropped.user)
-        path = self.folder / "mosquitto.conf"
-        path.write_text(text, encoding="utf-8")
-        if self._dropped.account is not None:
-            os.chown(path, *self._dropped.account)
+        texts = {"mosquitto.conf": configuration(self.host, port, self._dropped.user, self.lan)}
+        if self.lan is not None and self.lan.tls:
+            texts |= {"lan.pem": self.lan.certificate, "lan.key": self.lan.key}
+        for name in {"lan.pem", "lan.key"} - set(texts):
+            (self.folder / name).unlink(missing_ok=True)
+        for name, text in texts.items():
+            write_private(self.folder / name, text, self._dropped.account)
 
     def _previous_port(self) -> int | None:
         with contextlib.suppress(OSError):

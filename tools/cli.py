@@ -14,9 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from tools import ca as authority
 from tools import config as configuration
 from tools import report, tokens
 from tools.options import ConfigOption, HomeOption, JsonOption
+from tools.plaintext import InsecureOption
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -37,6 +39,11 @@ CaOption = Annotated[
     Path | None,
     typer.Option("--ca", metavar="FILE", help="PEM file of the authority that your broker uses."),
 ]
+PortOption = Annotated[
+    str,
+    typer.Option("--port", metavar="DEVICE", envvar="PORT", show_envvar=True,
+                 help="The board's serial port; found by itself where there is only one."),
+]  # fmt: skip
 
 
 backends_app = typer.Typer(
@@ -77,6 +84,21 @@ def serve(
             help="Port of the embedded broker; 0: the last one, or a free one.",
         ),
     ] = 0,
+    lan: Annotated[
+        bool,
+        typer.Option("--lan", help="The embedded broker listens on the network, too, with TLS."),
+    ] = False,
+    lan_port: Annotated[
+        int,
+        typer.Option("--lan-port", metavar="N", min=0, max=65535,
+                     help="Port of --lan. Default: 8883, or 1883 with --insecure."),
+    ] = 0,
+    lan_host: Annotated[
+        str,
+        typer.Option("--lan-host", metavar="HOST",
+                     help="How boards are to call this machine. Default: its address."),
+    ] = "",
+    insecure: InsecureOption = False,
     http_port: Annotated[
         int,
         typer.Option(
@@ -89,7 +111,7 @@ def serve(
     ] = 0,
     config: ConfigOption = None,
     home: HomeOption = None,
-) -> None:
+) -> None:  # fmt: skip
     """Run the companion, with a broker of its own unless you name one."""
     from tools import service
     from tools.state import Home
@@ -98,18 +120,23 @@ def serve(
         raise Usage("--port is the embedded broker's; with --broker the URL says the port")
     service.serve(
         service.Options(
-            home=Home(home), broker=broker, ca=ca, port=port, http_port=http_port, config=config
+            home=Home(home),
+            broker=broker,
+            ca=ca,
+            port=port,
+            lan=lan,
+            lan_port=lan_port,
+            lan_host=lan_host,
+            insecure=insecure,
+            http_port=http_port,
+            config=config,
         )
     )
 
 
 @app.command()
 def flash(
-    port: Annotated[
-        str,
-        typer.Option("--port", metavar="DEVICE", envvar="PORT", show_envvar=True,
-                     help="The board's serial port; found by itself where there is only one."),
-    ] = "",
+    port: PortOption = "",
     image: Annotated[
         Path | None,
         typer.Option("--image", metavar="FILE", envvar="IMAGE", show_envvar=True,
@@ -126,13 +153,49 @@ def flash(
     renew: Annotated[
         bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
     ] = False,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
     """Put MicroPython and Ganglion on a board, and have it come online."""
     from tools.flash import command
     from tools.state import Home
 
-    command.flash(command.Options(Home(home), port, image, erase, device, wifi, renew))
+    command.flash(
+        command.Options(
+            Home(home), port, device, wifi, renew, ca, insecure, image=image, erase=erase
+        )
+    )
+
+
+@app.command()
+def provision(
+    port: PortOption = "",
+    change: Annotated[
+        str,
+        typer.Option("--change", metavar="WHAT",
+                     help="Only this: wifi, broker or name. Default: everything is asked for."),
+    ] = "",
+    device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "",
+    wifi: Annotated[
+        str, typer.Option("--wifi", metavar="NAME", help="Its Wi-Fi network.")
+    ] = "",
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
+    ] = False,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    home: HomeOption = None,
+) -> None:  # fmt: skip
+    """Tell a board over USB its Wi-Fi, its broker and its name; or change one of these."""
+    from tools import provision as provisioning
+    from tools.state import Home
+
+    provisioning.provision(
+        provisioning.Options(
+            Home(home), port, device, wifi, renew, ca, insecure, change=provisioning.what(change)
+        )
+    )
 
 
 @app.command()
@@ -151,6 +214,7 @@ def board(
     pty: Annotated[
         bool, typer.Option("--pty", help="Its serial line as a device, too, for picocom or screen.")
     ] = False,
+    insecure: InsecureOption = False,
     wait: Annotated[float, typer.Option("--wait", hidden=True)] = 0.0,
     home: HomeOption = None,
 ) -> None:  # fmt: skip
@@ -167,6 +231,7 @@ def board(
         renew=renew,
         wait_s=wait,
         pty=pty,
+        insecure=insecure,
     )
 
 
@@ -339,6 +404,7 @@ app.command()(report.budget)
 
 app.add_typer(configuration.app, name="config")
 app.add_typer(tokens.app, name="token")
+app.add_typer(authority.app, name="ca")
 
 
 @backends_app.command("list")

@@ -48,6 +48,10 @@ class Client:
         body = {"device": device, "renew": True} if renew else {"device": device}
         return dict(self._request("POST", "/devices", body))
 
+    def remove_device(self, device: str) -> None:
+        """Shut it out. Refused with status 404 when it is not known."""
+        self._request("DELETE", f"/devices/{quote(device, safe='')}")
+
     def senders(self) -> list[dict[str, Any]]:
         """``[{"sender", "topics"}]``: who may tell devices of events."""
         return list(self._request("GET", "/senders"))

@@ -51,6 +51,9 @@ def show_command(
     print(json_line(settings) if as_json else "\n".join(toml_lines(settings)))
 
 
+_MISSING = "MISSING, and serve will not start without it"
+
+
 def file_of(home: Home, option: Path | None) -> Path:
     """The file that holds: that of ``--config``, or the state folder's, which need not be there."""
     return option or home.config
@@ -117,8 +120,11 @@ def _backend_row(backend: BackendConfig, folder: Path) -> list[str]:
     from companion.backends.make import complete, plan
 
     parts = plan(backend, folder=folder, today=date.today())
-    where = str(backend.path) if parts.kind == "llama" else parts.url or parts.kind
+    where = parts.url or parts.kind
     house = " (in the house)" if parts.card.local else ""
+    if parts.kind == "llama":
+        where = str(backend.path)
+        house = "" if backend.path and backend.path.is_file() else f": {_MISSING}"
     key = _key_text(complete(backend, folder))
     return [parts.card.name, parts.card.tier, parts.card.model or "-", where + house, key]
 
@@ -138,7 +144,7 @@ def _key_text(backend: BackendConfig) -> str:
     try:
         read_key(backend)
     except ConfigError:
-        return f"{source}: MISSING, and serve will not start without it"
+        return f"{source}: {_MISSING}"
     if backend.key_file and exposed(backend.key_file):
         return f"{source}: found, but others can read it; chmod 600"
     return f"{source}: found"

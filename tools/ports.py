@@ -17,7 +17,7 @@ class PortTaken(OSError):
         self.holder = holder(port)
         by = f" by {self.holder}" if self.holder else " by another process"
         super().__init__(
-            f"port {port} on {LOOPBACK}, wanted for {what}, is already in use{by}. "
+            f"port {port}, wanted for {what}, is already in use{by}. "
             f"Stop that, or choose another port with {option}."
         )
 
@@ -29,12 +29,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, address: str = LOOPBACK) -> bool:
     """Can ``port`` be listened on now? Connections in TIME_WAIT do not count as taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((address, port))
             probe.listen(1)  # Linux lets two bind with SO_REUSEADDR; only listening tells
         except OSError:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -38,14 +38,14 @@ def wants_colour(stream: IO[str]) -> bool:
 
 
 def turn_lines(turn: Mapping[str, Any], paint: Paint) -> list[str]:
-    """The reply, a line a call, and a line about who answered."""
+    """The reply, a line a call, and lines about who answered, why, and for how much elsewhere."""
     reply = clean(str(turn.get("reply") or "")) or "(no reply)"
     calls = turn.get("calls") or []
     failed = any("err" in call.get("receipt", {}) for call in calls)
     style = "red" if not turn.get("answered") else "bold yellow" if failed else "bold"
     lines = [paint(line, style) for line in reply.split("\n")]
     lines += [call_line(call, paint) for call in calls]
-    lines.append("  " + paint(footing(turn, paint), "dim"))
+    lines += ["  " + paint(line, "dim") for line in footing(turn, paint)]
     return lines
 
 
@@ -88,23 +88,47 @@ def fields(values: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def footing(turn: Mapping[str, Any], paint: Paint) -> str:
-    """``edge/commands · 7 ms · free · 265 bytes``."""
+def footing(turn: Mapping[str, Any], paint: Paint) -> list[str]:
+    """Who answered at what cost, why, and what the others would have asked::
+
+    commodity/groq · 712 ms · $0.0004 · 1180 tokens in (1024 cached), 42 out · 482 bytes
+    why: the cheapest within 4 s: about $0.0004, 95 % within 0.7 s
+    elsewhere: home free, claude $0.0028
+    """
     tier, backend = turn.get("tier"), turn.get("backend")
     if backend:
         who = "/".join(clean(str(part)) for part in (tier, backend) if part)
     else:
         who = "another companion answered" if turn.get("answered") else "nobody answered"
-    parts = [who, milliseconds(turn.get("ms") or 0), cost(turn.get("usd") or 0)]
-    tokens = turn.get("tokens") or 0
-    if tokens:
-        parts.append(f"{tokens} tokens")
+    guess = "~" if turn.get("estimated") else ""
+    usd = turn.get("usd") or 0
+    parts = [who, milliseconds(turn.get("ms") or 0), (guess if usd else "") + cost(usd)]
+    if turn.get("tokens"):
+        parts.append(guess + tokens(turn))
+    if turn.get("energy_how"):
+        parts.append(f"{joules(turn.get('energy_j') or 0)} {clean(str(turn['energy_how']))}")
     size = int(turn.get("bytes_up") or 0) + int(turn.get("bytes_down") or 0)
     if size:
         parts.append(f"{size} bytes")
     if turn.get("err"):
         parts.append(f"error {clean(str(turn['err']))}")
-    return paint.sign(" · ", " | ").join(parts)
+    lines = [paint.sign(" · ", " | ").join(parts)]
+    if turn.get("why"):
+        lines.append(f"why: {clean(str(turn['why']))}")
+    others = [f"{clean(str(o['backend']))} {cost(o['usd'])}" for o in turn.get("others") or ()]
+    if others:
+        lines.append(f"elsewhere: {', '.join(others)}")
+    return lines
+
+
+def tokens(turn: Mapping[str, Any]) -> str:
+    """``1180 tokens in (1024 cached), 42 out (30 reasoning)``."""
+    into, out = f"{turn.get('tokens_in') or 0} tokens in", f"{turn.get('tokens_out') or 0} out"
+    if turn.get("tokens_cached"):
+        into += f" ({turn['tokens_cached']} cached)"
+    if turn.get("tokens_reasoning"):
+        out += f" ({turn['tokens_reasoning']} reasoning)"
+    return f"{into}, {out}"
 
 
 def plan_lines(plan: Mapping[str, Any], paint: Paint) -> list[str]:
@@ -126,9 +150,25 @@ def plan_lines(plan: Mapping[str, Any], paint: Paint) -> list[str]:
             ]
         )
     lines += table(["", "backend", "cost", "95 %", "why"], rows, paint)
-    if taken:
-        lines.append(f"{clean(str(taken))} understands this; nobody else would be asked.")
+    lines.append(_summary(plan["candidates"], taken))
     return lines
+
+
+def _summary(candidates: Sequence[Mapping[str, Any]], taken: object) -> str:
+    """Who it comes to. A grammar is asked beforehand, so what it says is known here."""
+    if taken:
+        return f"{clean(str(taken))} understands this; nobody else would be asked."
+    names = [clean(str(row["backend"])) for row in candidates if row["rank"] is not None]
+    models = [name for name in names if name != "commands"]
+    who = f"{models[0]} would be asked" if models else "nobody is left to ask"
+    if "commands" in names:
+        return f"commands does not understand this; {who}."
+    return f"{who}."
+
+
+def joules(energy_j: float) -> str:
+    """Two digits that mean something."""
+    return f"{energy_j:.2g} J" if energy_j < 10 else f"{energy_j:,.0f} J"
 
 
 def milliseconds(ms: float) -> str:

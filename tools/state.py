@@ -4,6 +4,7 @@
     serve.lock     locked as long as `serve` runs; the lock, not the file, says that it lives
     devices.json   secrets of the boards started here (0600)
     ganglion.toml  backends and limits, by the user's hand; nothing writes it
+    ca/            the private authority and the broker's certificate (0600): certificates.py
 
 A process number alone proves little, since numbers are given out again; a lock ends with its
 holder, however it dies.
@@ -34,13 +35,29 @@ class Broker:
 
 @dataclass(frozen=True)
 class Running:
-    """What run.json says. ``ca`` is the PEM file that the broker's certificate needs, if any."""
+    """What run.json says. ``ca`` is the PEM file that the broker's certificate needs, if any.
+
+    ``lan`` is where boards on the network reach the embedded broker, and ``lan_ca`` the authority
+    that its certificate needs; None: it listens on loopback only.
+    """
 
     url: str
     token: str
     pid: int
     broker: Broker
     ca: str | None = None
+    lan: Broker | None = None
+    lan_ca: str | None = None
+
+    @property
+    def boards(self) -> Broker:
+        """Where a board connects."""
+        return self.lan or self.broker
+
+    @property
+    def boards_ca(self) -> str | None:
+        """PEM file of what a board is to trust; None without TLS."""
+        return self.lan_ca if self.lan else self.ca
 
 
 class Home:
@@ -51,6 +68,7 @@ class Home:
         self._run = self.folder / "run.json"
         self._devices = self.folder / "devices.json"
         self.config = self.folder / "ganglion.toml"
+        self.ca = self.folder / "ca"
 
     def command(self, name: str) -> str:
         """How a person calls command ``name`` on this folder."""
@@ -111,7 +129,8 @@ class Home:
     def _read_run(self) -> Running | None:
         try:
             data = json.loads(self._run.read_text(encoding="utf-8"))
-            return Running(**{**data, "broker": Broker(**data["broker"])})
+            lan = Broker(**data["lan"]) if data.get("lan") else None
+            return Running(**{**data, "broker": Broker(**data["broker"]), "lan": lan})
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError as error:

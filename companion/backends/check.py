@@ -234,6 +234,8 @@ def _cure(error: BackendError, config: BackendConfig, parts: Parts) -> str:
     if error.code == "rate_limit":
         wait = error.retry_after_s
         return f"Try again in {wait:.0f} s." if wait else "Try again later, or raise the limit."
+    if "token limit" in error.msg:
+        return f"Say more output_tokens than {parts.card.output_tokens}, or choose another model."
     return {
         "not_found": f"Does it have a model {parts.card.model!r}, and is {parts.url} right?",
         "bad_request": "Run it again with --debug: the log says what it refuses.",

@@ -11,6 +11,7 @@ followed: a server in the house could otherwise send a private ask out of it.
 import asyncio
 import contextlib
 import logging
+import socket
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
@@ -260,7 +261,18 @@ def _unreachable(url: str, error: Exception) -> BackendError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         msg = "its certificate is of no CA that is known here (SSL_CERT_FILE can name one)"
         return BackendError("connection", msg, sent=False)
-    return BackendError("connection", "it cannot be reached", sent=False)
+    return BackendError("connection", f"it cannot be reached{_why(error)}", sent=False)
+
+
+def _why(error: BaseException | None) -> str:
+    """What the system said, below what the libraries made of it."""
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return ": the name of its host is not known"
+        if isinstance(error, ConnectionRefusedError):
+            return ": nothing listens there"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _cut(url: str, error: Exception) -> BackendError:

@@ -23,6 +23,23 @@ class BrokerConfig:
     url: str = "mqtt://127.0.0.1:1883"
     ca: Path | None = None
     client_id: str | None = None
+    lan: bool = False
+    """The embedded broker listens on the network, too, for boards, with the certificate of
+    ``ganglion ca``."""
+    lan_port: int = 0
+    """0: the usual one, 8883 with TLS and 1883 without."""
+    lan_host: str = ""
+    """How boards are to call this machine, a name or an address; "": its address."""
+    insecure: bool = False
+    """Plain MQTT off loopback is meant."""
+    register: str = ""
+    """For a broker of one's own: the command that lets a login in or shuts it out."""
+
+    @property
+    def own(self) -> bool:
+        """Whether the user names a broker, so that none is embedded."""
+        plain = BrokerConfig()
+        return (self.url, self.ca, self.client_id) != (plain.url, plain.ca, plain.client_id)
 
     def __repr__(self) -> str:
         # The URL holds a password.

@@ -47,7 +47,18 @@ def broker(table: Table) -> BrokerConfig:
     except ValueError as error:
         table.wrong("url", str(error))
         url = plain.url
-    config = BrokerConfig(url, table.file("ca"), table.text("client_id", None))
+    config = BrokerConfig(
+        url,
+        table.file("ca"),
+        table.text("client_id", None),
+        lan=table.get("lan", bool, plain.lan),
+        lan_port=table.number("lan_port", int, plain.lan_port, 0, 65535),
+        lan_host=table.text("lan_host", plain.lan_host),
+        insecure=table.get("insecure", bool, plain.insecure),
+        register=table.text("register", plain.register),
+    )
+    if config.own and config.lan:
+        table.wrong("lan", "it is for the embedded broker, and there is a url of one of your own")
     table.done()
     return config
 

@@ -37,6 +37,13 @@ class Signal(NamedTuple):
     """``today's budget of kitchen has too little left``: no backend with a price can be asked."""
 
 
+IF_THAT_FAILS: Final = "if that fails: "
+"""Begins the reason of those that ``auto`` ranks behind the first; once it has failed, no more."""
+TOO_LITTLE: Final = "has too little left"
+"""What is said of a budget that has no room. Not "is spent": what an answer may cost at most has to
+fit, so that there may be something left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What the decision knows of a backend."""
@@ -199,7 +206,7 @@ def _auto(signal: Signal, snapshot: Snapshot, models: list[Candidate]) -> list[_
         ranked.append((first, f"{within}: {_cost_text(signal, first)}, {_speed_text(first)}"))
     for c in rest:
         about = f"quality {c.card.quality}, {_cost_text(signal, c)}, {_speed_text(c)}"
-        ranked.append((c, f"if that fails: {about}" if ranked else f"the ablest: {about}"))
+        ranked.append((c, f"{IF_THAT_FAILS}{about}" if ranked else f"the ablest: {about}"))
     return ranked
 
 

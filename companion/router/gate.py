@@ -16,8 +16,8 @@ from companion.meter.purse import (
     Refused,
     Reserved,
 )
+from companion.router.decide import TOO_LITTLE
 from companion.router.health import HealthStore
-from companion.router.outcome import TOO_LITTLE
 from companion.router.parts import Parts
 from companion.router.tab import Most, Tab
 
@@ -57,9 +57,10 @@ class Gate:
         """Whether there is anything to wait for."""
         return self._pays(card) or self._probes(card)
 
-    async def passes(self, card: Card, most: Most, until: float) -> str | Known:
+    async def passes(self, card: Card, most: Most, until: float, least: bool) -> str | Known:
         """ "" when the attempt may begin, else why it may not; Known when the ask is answered
-        already. ``until``: monotonic seconds that it takes at most."""
+        already. ``until``: monotonic seconds that it takes at most; ``least``: nobody of the plan
+        costs less, so that a budget with no room for this one has room for nobody."""
         store, purse = self._parts.store, self._parts.purse
         if store is not None and self._probes(card):
             left_s = max(self._request.deadline - time.monotonic(), 0.0)
@@ -82,8 +83,9 @@ class Gate:
         if isinstance(granted, Refused):
             slot = granted.slot
             self.turned = f"{slot.what} {TOO_LITTLE}"
-            until_s = min(slot.ends, self._parts.clock() + SPENT_S)
-            self._parts.spent[slot.key] = (until_s, slot.what)
+            if least:
+                until_s = min(slot.ends, self._parts.clock() + SPENT_S)
+                self._parts.spent[slot.key] = (until_s, slot.what)
             return self._refuse(most.nano, self.turned)
         return ""
 

@@ -90,8 +90,15 @@ class Health:
         if code == "auth":
             # Nobody but the operator can mend it: told once, until it is mended.
             if name not in self._refused:
-                log.error("%s: %s; it is left alone for 10 min at a time", name, msg)
+                log.error(
+                    "%s: %s; check its key (see docs/backends.md), then SIGHUP has it tried at "
+                    "once; until then it is tried every 10 min",
+                    name,
+                    msg,
+                )
             self._refused[name] = f"{name}: {msg}; check its key (see docs/backends.md)"
+            self.version += 1
+            return
         self._told(name, entry.breaker.why(now) or msg)
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from companion.backends.base import Answer, Backend
-from companion.router.decide import Plan, Signal, Verdict
+from companion.router.decide import IF_THAT_FAILS, TOO_LITTLE, Plan, Signal, Verdict
 from companion.wire import fit
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 NO_ANSWER_BYTES: Final = 400
 _REASON_BYTES: Final = 120
-TOO_LITTLE: Final = "has too little left"
-"""What is said of a budget that refused: there may be something in it, but less than an attempt may
-cost at most."""
 _WHY_BYTES: Final = 240
 
 
@@ -108,9 +105,12 @@ class Invalid(Exception):
     """An answer that the device could not use; the message says why."""
 
 
-def why(reason: str, attempts: Sequence[Attempt]) -> str:
-    """The reason of a plan's step, and what was tried before it."""
+def why(reason: str, attempts: Sequence[Attempt], more: Sequence[str] = ()) -> str:
+    """The reason of a plan's step when it has answered, what was tried before it, and what else
+    is to be said."""
+    reason = reason.removeprefix(IF_THAT_FAILS)
     tried = "".join(f"; {a.name} before: {a.msg}" for a in attempts if a.code != "declined")
+    tried += "".join(f"; {said}" for said in more)
     return fit(reason + tried, _WHY_BYTES) if tried else reason
 
 

@@ -11,10 +11,9 @@ from companion.backends.base import Backend, BackendError, Declined, Request
 from companion.config.model import Policy, RouterConfig
 from companion.meter.purse import Purse, PurseError, Slot
 from companion.router.crew import Crew
-from companion.router.decide import Candidate, Plan, Signal, Snapshot, decide
+from companion.router.decide import TOO_LITTLE, Candidate, Plan, Signal, Snapshot, decide
 from companion.router.health import Health, HealthStore
 from companion.router.outcome import (
-    TOO_LITTLE,
     Accept,
     Answered,
     Attempt,
@@ -128,7 +127,7 @@ class Router:
         return settings
 
     def spent(self, device: str) -> str:
-        """Which budget of ``device`` is known to be spent, as ``Signal.spent``."""
+        """Which budget of ``device`` is known to have too little left, as ``Signal.spent``."""
         spent, slots = self._parts.spent, self._parts.slots
         if not spent or slots is None:
             return ""
@@ -139,6 +138,10 @@ class Router:
             if slot.key in spent:
                 return f"{slot.what} {TOO_LITTLE}"
         return ""
+
+    def slots_of(self, device: str) -> tuple[Slot, ...]:
+        """The budgets of ``device`` now."""
+        return self._parts.slots_of(device)
 
     def snapshot(self) -> Snapshot:
         """The backends as they are now."""

@@ -8,7 +8,7 @@ house is kept time for, so that the last word is its, as far as there is time at
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from companion.backends import prompt
@@ -32,7 +32,7 @@ from companion.router.outcome import (
 )
 from companion.router.parts import Parts, Span, problem
 from companion.router.tab import Most, Tab, most_of
-from companion.wire import TEXT_BYTES_MAX
+from companion.router.words import beside, left_alone, with_budget
 
 SHARE_OF_REST: Final = 0.6
 """Of the time left, what one attempt may take while another could follow."""
@@ -239,9 +239,20 @@ class Course:
         self._running.append(running)
         if self._gate.stands(card):
             until = self._deadline - max(keep_s, ATTEMPT_MIN_S)
-            running.gate = asyncio.ensure_future(self._gate.passes(card, most, until))
+            gate = self._gate.passes(card, most, until, self._is_least(most, left_s))
+            running.gate = asyncio.ensure_future(gate)
         else:
             self._ask(running)
+
+    def _is_least(self, most: Most, left_s: float) -> bool:
+        """Whether nobody of the plan could come to less."""
+        for step in self._rest.plan.steps:
+            card = self._crew.by_name[step.name].card
+            if card.prices is not None:
+                other = most_of(card, self._measured().bound_tokens, round(left_s * 1000))
+                if other.nano < most.nano or other.tokens < most.tokens:
+                    return False
+        return True
 
     def _measured(self) -> prompt.Size:
         if self._size is None:
@@ -321,7 +332,9 @@ class Course:
         self._tab.answered(running, card, answer, round(ms))
         self._measure_energy(running, answer.usage.input + answer.usage.output)
         parts.health.took(card.name, ms, now)
-        answer = self._told(card, answer)
+        if not self._signal.wants_text:
+            # A routine's text is for a display or a speaker, which it has no place in.
+            answer = with_budget(answer, card, self._gate.turned)
         try:
             payload = self._accept(backend, answer)
         except Exception as error:
@@ -333,25 +346,19 @@ class Course:
             return None
         parts.health.succeeded(card.name, now)
         self._over(running, "")
+        more = [
+            beside(other.step.name, time.monotonic() - other.asked_at, other.most.nano > 0)
+            for other in self._running
+            if other.task is not None
+        ]
+        more += left_alone(self._rest.plan.verdicts, lambda name: parts.health.breaker(name).msg)
         for other in list(self._running):
             self._give_up(other, BackendError("canceled", "another was first"))
         attempts = tuple(self._attempts)
-        reason = why(running.step.reason, attempts)
+        reason = why(running.step.reason, attempts, more)
         if self._gate.turned:
             reason = f"{reason}; {self._gate.turned}"
         return Answered(backend, answer, payload, attempts, self._tab.bill(), reason)
-
-    def _told(self, card: Card, answer: Answer) -> Answer:
-        """With the word about a budget, where that has turned the plan to this backend. A
-        routine's text is for a display or a speaker, which it has no place in."""
-        if not self._gate.turned or card.prices is not None or not card.needs_context:
-            return answer
-        if not answer.say or self._signal.wants_text:
-            return answer
-        turned = self._gate.turned[0].upper() + self._gate.turned[1:]
-        say = f"{answer.say} ({turned}, so {card.name} answered.)"
-        fits = len(say.encode(errors="replace")) <= TEXT_BYTES_MAX
-        return replace(answer, say=say) if fits else answer
 
     def _prefer_better(self, card: Card) -> None:
         """What one could not do, no lesser one is asked for while a better one waits."""

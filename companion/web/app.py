@@ -162,6 +162,17 @@ def create_app(companion: Service) -> ASGIApp:
         broker = {"host": companion.broker.host, "port": companion.broker.port}
         return JSONResponse({"device": body.device, "secret": secret, "broker": broker})
 
+    @app.delete("/devices/{device}")
+    async def remove_device(device: str) -> JSONResponse:
+        credentials = _logins("devices")
+        if not await asyncio.to_thread(credentials.known, device):
+            raise ApiError(404, "not_found", f"'{device}' has no login")
+        try:
+            await asyncio.to_thread(credentials.remove, device)
+        except OSError as error:
+            raise ApiError(500, "not_written", f"the login cannot be written: {error}") from None
+        return JSONResponse({"device": device})
+
     def _logins(whom: str) -> Credentials:
         if companion.credentials is None:
             msg = f"this companion does not manage the broker's logins; add {whom} there"
@@ -218,7 +229,8 @@ def create_app(companion: Service) -> ASGIApp:
             raise ApiError(404, "unknown_device", f"no device '{device}' has been heard of")
         signal, request = companion.turns.preview(entry, text, policy)
         router = companion.router
-        told = explained(signal, router.snapshot(), router.plan(signal))
+        room = await reports.room(companion, request)
+        told = explained(signal, router.snapshot(), router.plan(signal), room)
         taken = router.takes(router.plan(signal), request)
         return JSONResponse({"device": entry.id, "text": text, **told, "taken_by": taken})
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, Type
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from companion.backends import prompt
+from companion.backends.base import Card, Request
 from companion.config import Config
 from companion.fleet import Fleet
 from companion.meter import usd
@@ -22,14 +24,17 @@ from companion.meter.budget import Budgets, Standing
 from companion.meter.calendar import Offset
 from companion.meter.whatif import Offer, Scenario, WhatIf, what_if
 from companion.router import Router
+from companion.router.explain import no_room
+from companion.router.tab import most_of
 from companion.store import StoreError
 from companion.web.errors import ApiError
+from companion.wire import ASK_MS_DEFAULT
 
 if TYPE_CHECKING:
     from companion.chart import Chart, Format
     from companion.store.reports import Counted, Key, Range, Read, Report, Spent
 
-__all__ = ["Reporting", "routes"]
+__all__ = ["Reporting", "room", "routes"]
 
 LINES_MAX: Final = 20_000
 CHART_DAYS: Final = 30
@@ -162,6 +167,26 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         return JSONResponse(bodies)
 
     return router
+
+
+async def room(companion: Reporting, request: Request) -> Callable[[Card], str]:
+    """Which budget has no room for an attempt at a backend, for ``explained``."""
+    slots = companion.router.slots_of(request.device)
+    if not slots or companion.store is None:
+        return lambda card: ""
+    from companion.store.reports import counted
+
+    try:
+        found = await counted(companion.store.read, [slot.key for slot in slots])
+    except StoreError:
+        away = "budgets cannot be read"
+        return lambda card: "" if card.prices is None else away
+    held = {
+        key: (c.nano_spent + c.nano_reserved, c.tokens_spent + c.tokens_reserved)
+        for key, c in found.items()
+    }
+    bound_tokens = prompt.measure(request).bound_tokens
+    return lambda card: no_room(slots, held, most_of(card, bound_tokens, ASK_MS_DEFAULT))
 
 
 async def _read(companion: Reporting, work: "Callable[[Read], Awaitable[T]]") -> T:

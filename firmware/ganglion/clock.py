@@ -35,7 +35,7 @@ def from_ntp():
         import ntptime
 
         ntptime.settime()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: an answer that is too short
         return False
     return now() is not None
 

@@ -19,7 +19,11 @@ def _writable(sock):
 
 
 async def dial(config, address):
-    """`(stream, socket)`, the same object without TLS. Raises OSError."""
+    """`(stream, socket)`, the same object without TLS. Raises OSError.
+
+    With TLS the handshake comes with the first write; what it refuses is a ValueError there.
+    """
+    context = _context(config["ca"]) if config.get("ca") else None
     raw = socket.socket()
     try:
         raw.setblocking(False)
@@ -30,13 +34,18 @@ async def dial(config, address):
             if e.errno not in _IN_PROGRESS:
                 raise
         await _writable(raw)
-        return _tls(config, raw) if config.get("ca") else raw, raw
+        if context is None:
+            return raw, raw
+        # Without waiting for the handshake: a broker that stalls must not stall the agent.
+        return context.wrap_socket(
+            raw, server_hostname=config["host"], do_handshake_on_connect=False
+        ), raw
     except BaseException:
         raw.close()
         raise
 
 
-def _tls(config, raw):
+def _context(path):
     # A certificate's dates are checked: no clock, no handshake.
     if clock.now() is None and not clock.from_ntp():
         raise OSError("TLS needs the time, and NTP does not answer")
@@ -45,7 +54,12 @@ def _tls(config, raw):
     except ImportError:
         import tls as ssl  # the Unix port has no ssl.py
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with open(config["ca"], "rb") as f:
-        context.load_verify_locations(f.read())
+    try:
+        with open(path, "rb") as f:
+            context.load_verify_locations(f.read())
+    except OSError:
+        raise OSError("%s is missing: provision this board" % path) from None
+    except ValueError:
+        raise OSError("%s is no certificate: provision this board" % path) from None
     context.verify_mode = ssl.CERT_REQUIRED
-    return context.wrap_socket(raw, server_hostname=config["host"], do_handshake_on_connect=False)
+    return context

@@ -43,6 +43,11 @@ class LinkError(Exception):
     """Why a session ended, in words for the log."""
 
 
+def _refusal(e):
+    """What a TLS handshake says of a certificate: a line for each thing that is wrong with it."""
+    return "TLS: " + "; ".join(str(e).strip().split("\n"))
+
+
 def _readable(sock):
     yield core._io_queue.queue_read(sock)
 
@@ -164,6 +169,9 @@ class Link:
         except OSError as e:
             self._kill("write failed: %s" % e)
             return
+        except ValueError as e:
+            self._kill(_refusal(e))
+            return
         n = n or 0
         if n < len(data):
             self._out = bytes(memoryview(data)[n:])
@@ -175,6 +183,9 @@ class Link:
             n = self._sock.write(self._out)
         except OSError as e:
             self._kill("write failed: %s" % e)
+            return
+        except ValueError as e:
+            self._kill(_refusal(e))
             return
         if n:
             self._out = self._out[n:]
@@ -289,7 +300,11 @@ class Link:
         while True:
             if self._why:
                 raise LinkError(self._why)
-            n = sock.readinto(decoder.space())
+            space = decoder.space()
+            try:
+                n = sock.readinto(space)
+            except ValueError as e:
+                raise LinkError(_refusal(e)) from None
             if n is None:
                 self.beat += 1
                 await _readable(sock)

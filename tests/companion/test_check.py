@@ -127,6 +127,7 @@ async def test_the_first_failure_ends_it_with_its_cure(
         (1, TEXT, "tool call", "called no tool"),
         (1, {"calls": [("set_light", {"on": "yes"})]}, "tool call", "do not fit"),
         (1, {"calls": [("open_door", {})]}, "tool call", "that there is not"),
+        (1, {**CALL, "finish_reason": "length"}, "tool call", "token limit"),
         (1, {"status": 400}, "tool call", "refuses the request"),
         (2, {"stream": [chunk({"content": "one"})], "cut": True}, "streaming", "cut"),
         (2, {"text": "one", "usage": None}, "usage in a stream", "not reported"),

@@ -70,7 +70,7 @@ async def test_a_models_turn_shows_its_price(house: MakeHouse) -> None:
     h = await house(Phrases(), model)
     obedient(await h.device("kitchen"))
     turn = await h.companion.dispatch.say("kitchen", "hello", "ann")
-    assert (turn.backend, turn.tier, turn.tokens) == ("m", "premium", 1200)
+    assert (turn.backend, turn.tier, turn.tokens_in, turn.tokens_out) == ("m", "premium", 1000, 200)
     assert turn.usd == pytest.approx(0.0014)
 
 

@@ -331,3 +331,22 @@ async def test_without_a_key_none_is_sent_and_a_broken_one_is_no_header(
         assert caught.value.code == "auth" and key not in caught.value.msg
         await broken.aclose()
     assert len(upstream.requests) == 1
+
+
+# -- nobody there
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("127.0.0.1:9", "nothing listens there"),
+        ("gone.invalid", "the name of its host is not known"),
+    ],
+)
+async def test_who_cannot_be_reached_is_told_why(scheme: str, host: str, words: str) -> None:
+    async with made(f"{scheme}://{host}/v1") as backend:
+        with pytest.raises(BackendError) as caught:
+            await backend.answer(request())
+    assert caught.value.msg == f"it cannot be reached: {words}"
+    assert (caught.value.code, caught.value.sent) == ("connection", False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.companion.random_gguf import random_llama_server
+from tests.companion.random_gguf import random_llama_server, write_random_gguf
 from tests.companion.scripted_upstream import ScriptedUpstream
 from tests.e2e.rig import wait_for
 
@@ -31,6 +31,28 @@ def test_a_real_llama_server_answers(fresh, tmp_path) -> None:
         assert (turn["backend"], turn["tier"]) == ("upstream", "premium")
         assert turn["tokens"] > 0 and turn["usd"] > 0
         assert turn["reply"].endswith("[nothing was changed]"), turn
+
+
+def test_a_gguf_file_answers_in_the_companion_itself(fresh, tmp_path) -> None:
+    """``kind = "llama"``: no server, no price, nothing that leaves the process. The grammar has
+    its nonsense be calls of the device's tools or a text, which the guard then judges."""
+    path = write_random_gguf(tmp_path / "random.gguf")
+    system = fresh(f"""
+[[backend]]
+kind = "llama"
+name = "mine"
+path = "{path}"
+context_tokens = 65536
+output_tokens = 4000
+watts = 20
+extra = {{temperature = 40, top_k = 0, top_p = 1, min_p = 0, seed = 1}}
+""")
+    system.board()
+    turn = system.say("tell me a story about a lighthouse")
+    assert (turn["backend"], turn["tier"], turn["usd"]) == ("mine", "edge", 0), turn
+    assert turn["tokens_in"] > 1000 and turn["tokens_out"] > 0 and not turn["estimated"], turn
+    assert turn["why"].startswith("the cheapest within 4 s: free"), turn
+    assert turn["energy_how"] == "estimated" and turn["energy_j"] > 0, turn
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,7 +54,15 @@ def device(serving: Serving) -> Iterator[Device]:
 class Client:
     """An MQTT 3.1.1 client that keeps what it hears, and reconnects after 0.1 s like a device."""
 
-    def __init__(self, broker: EmbeddedBroker, user: str, secret: str, client_id: str = "") -> None:
+    def __init__(
+        self,
+        broker: EmbeddedBroker,
+        user: str,
+        secret: str,
+        client_id: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """At the loopback listener, or with ``tls`` at that for boards."""
         self.connects: queue.Queue[int] = queue.Queue()
         self.losses: queue.Queue[int] = queue.Queue()
         self.heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
@@ -61,13 +70,19 @@ class Client:
         self.mqtt = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2, client_id=client_id or user, clean_session=True
         )
-        self.mqtt.username_pw_set(user, secret)
+        if user:
+            self.mqtt.username_pw_set(user, secret)
         self.mqtt.reconnect_delay_set(0.1, 0.2)
         self.mqtt.on_connect = lambda *a: self.connects.put(a[3].value)
         self.mqtt.on_disconnect = lambda *a: self.losses.put(a[3].value)
         self.mqtt.on_message = lambda *a: self.heard.put((a[2].topic, a[2].payload))
         self.mqtt.on_subscribe = lambda *a: self._acks.put(a[2])
-        self.mqtt.connect(broker.host, broker.port, keepalive=5)
+        port = broker.port
+        if tls is not None:
+            assert broker.lan is not None
+            self.mqtt.tls_set_context(tls)
+            port = broker.lan.port
+        self.mqtt.connect("localhost" if tls else broker.host, port, keepalive=5)
         self.mqtt.loop_start()
 
     def hears(self, topic: str) -> Client:

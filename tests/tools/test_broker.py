@@ -57,27 +57,6 @@ def test_login_refused(broker: EmbeddedBroker, client: Clients, user: str, secre
     assert client(broker, user, secret).code() == REFUSED
 
 
-def test_anonymous_is_refused(broker: EmbeddedBroker) -> None:
-    with socket.create_connection((broker.host, broker.port)) as raw:
-        raw.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x05\x00\x01a")
-        assert raw.recv(4)[3] == 5
-
-
-def test_another_devices_client_id_does_not_disturb_it(
-    broker: EmbeddedBroker, client: Clients
-) -> None:
-    victim = client(broker, "kitchen", broker.add("kitchen"))
-    assert victim.code() == 0
-    thief = client(broker, "garage", broker.add("garage"), client_id="kitchen")
-    assert thief.code() == 0  # let in, but under its own name
-    victim.hears("gn/kitchen/down/say")
-    thief.hears("gn/kitchen/down/say")
-    user, password = broker.add_service("companion")
-    client(broker, user, password).says("gn/kitchen/down/say", "for you")
-    assert victim.next() == ("gn/kitchen/down/say", b"for you")
-    assert victim.losses.empty() and thief.heard.empty()
-
-
 @pytest.mark.parametrize(
     "device", ["", "all", "a" * 33, "Kitchen", "a/b", "+", "a:b", "a\nb", "_x:"]
 )
@@ -86,29 +65,7 @@ def test_bad_ids(broker: EmbeddedBroker, device: str) -> None:
         broker.add(device)
 
 
-# -- topics --------------------------------------------------------------------------------
-
-
-def test_a_device_is_confined_to_its_own_topics(broker: EmbeddedBroker, client: Clients) -> None:
-    mine, other = (client(broker, name, broker.add(name)) for name in ("mine", "other"))
-    service = client(broker, *broker.add_service("companion"))
-    service.hears("#")
-    mine.hears("#")  # granted by mosquitto; what counts is what arrives
-    mine.hears("gn/other/#")
-
-    mine.says("gn/other/up/reply", "forged")
-    mine.says("gn/other/down/do", "forged")
-    mine.says("gn/mine/down/do", "forged")
-    mine.says("gn/all/down/say", "forged")
-    mine.says("elsewhere", "forged")
-    mine.says("gn/mine/up/reply", "true")
-    assert service.next() == ("gn/mine/up/reply", b"true")
-
-    other.says("gn/other/up/reply", "private")
-    service.says("gn/other/down/say", "private")
-    service.says("gn/mine/down/say", "for mine")
-    assert mine.next() == ("gn/mine/down/say", b"for mine")
-    assert mine.heard.empty()
+# -- topics: also test_access.py -----------------------------------------------------------
 
 
 def test_services_share_asks_and_hear_everything(broker: EmbeddedBroker, client: Clients) -> None:

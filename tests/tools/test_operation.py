@@ -71,6 +71,15 @@ def test_check_prints_what_would_run(tmp_path: Path) -> None:
     assert without.returncode == 0 and "$CHEAP_KEY: MISSING" in without.stdout
 
 
+def test_check_says_when_a_model_file_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('[[backend]]\nkind = "llama"\nname = "mine"\npath = "mine.gguf"\n')
+    without = ganglion("config", "check", str(file), home=tmp_path)
+    assert without.returncode == 0 and "mine.gguf: MISSING, and serve will not" in without.stdout
+    (tmp_path / "mine.gguf").write_bytes(b"GGUF")
+    assert "MISSING" not in ganglion("config", "check", str(file), home=tmp_path).stdout
+
+
 def test_check_tells_every_error_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("[limits]\nconcurrent_asks = 0\n[[backend]]\nprofile = 'depseek'\n")

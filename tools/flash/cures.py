@@ -104,6 +104,9 @@ _TABLE: Final[tuple[tuple[str, Cure], ...]] = (
     ),
 )
 
+OF_THE_PORT: Final = ("No permission on the port", "Port busy", "No such port")
+"""Waiting mends none of these."""
+
 
 def cure(printed: str) -> Cure | None:
     """The first that fits what a tool printed; None: none does."""

@@ -10,18 +10,29 @@ from typing import Any, Final
 from tools.problem import Problem
 
 _MARK: Final = "ganglion:"
+_SILENT: Final = "the board did not say what is on it; press EN (or RST) and run this again"
 
-# One line of JSON behind a mark: whatever else a board prints is not taken for it.
+# Lines of JSON behind a mark: whatever else a board prints is not taken for it. Files go out in
+# pieces: an agent with a TLS session leaves no room for them whole.
 PROBE: Final = """
-import sys, json
-def read(path):
+import sys, gc
+gc.collect()
+put = sys.stdout.write
+def show(path):
+    put("ganglion:")
     try:
         with open(path) as f:
-            return json.load(f)
-    except (OSError, ValueError):
-        return None
-found = [list(sys.implementation[1][:3]), read("/config.json"), read("/installed.json")]
-print("ganglion:" + json.dumps(found))
+            while True:
+                s = f.read(128)
+                if not s:
+                    break
+                put(s.replace("\\n", " "))
+    except OSError:
+        put("null")
+    put("\\n")
+put("ganglion:[%d, %d, %d]\\n" % sys.implementation[1][:3])
+show("/config.json")
+show("/installed.json")
 """
 
 # Hashes of all files that a build has, a block at a time.
@@ -75,7 +86,10 @@ class Found:
 
 def found(printed: str) -> Found:
     """From what PROBE printed."""
-    version, config, installed = _marked(printed)[0]
+    told = _marked(printed)
+    if len(told) != 3 or not isinstance(told[0], list):
+        raise Problem(_SILENT)
+    version, config, installed = told
     return Found(
         tuple(version),
         config if isinstance(config, dict) else None,
@@ -85,15 +99,25 @@ def found(printed: str) -> Found:
 
 def hashes(printed: str) -> dict[str, str]:
     """Path → sha256 (hex), "" where it is not there. From what HASHES printed."""
-    return {path: sha for path, sha in _marked(printed)}
+    told = [row for row in _marked(printed) if row is not None]
+    if not told:
+        raise Problem(_SILENT)
+    return {path: sha for path, sha in told}
+
+
+def unmarked(printed: str) -> str:
+    """What was printed but for the values, which may be secrets."""
+    return "\n".join(line for line in printed.splitlines() if not line.startswith(_MARK))
 
 
 def _marked(printed: str) -> list[Any]:
-    told = [
-        json.loads(line[len(_MARK) :])
-        for line in printed.splitlines()
-        if line.startswith(_MARK) and line[len(_MARK) :][:1] in ("[", "{")
-    ]
-    if not told:
-        raise Problem("the board did not say what is on it; press EN (or RST) and run this again")
-    return told
+    """The values behind marks; None for what is no JSON."""
+    found: list[Any] = []
+    for line in printed.splitlines():
+        # The firmware's own lines have a space there.
+        if line.startswith(_MARK) and line[len(_MARK) :][:1] not in ("", " "):
+            try:
+                found.append(json.loads(line[len(_MARK) :]))
+            except ValueError:
+                found.append(None)
+    return found

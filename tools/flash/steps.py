@@ -4,6 +4,7 @@ be done again: what is there already is seen, and left as it is."""
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sys
 import tempfile
@@ -17,8 +18,10 @@ from tools.build import Build, build_firmware
 from tools.flash import chip as chips
 from tools.flash import images, onboard, tool
 from tools.flash.chip import Chip
+from tools.flash.cures import OF_THE_PORT, cure
 from tools.flash.images import Image
 from tools.flash.onboard import Found
+from tools.flash.settings import CA_ON_BOARD
 from tools.problem import Problem
 
 _ANSWER_S: Final = 30.0
@@ -42,7 +45,8 @@ class Steps:
         try:
             yield
         except Problem as problem:
-            raise Problem(f"{name}: {problem}", problem.exit_code) from None
+            problem.args = (f"{name}: {problem}",)
+            raise
         self.times[name] = time.monotonic() - began
         print(f"         done in {self.times[name]:.1f} s", flush=True)
 
@@ -80,8 +84,9 @@ class Steps:
 
     # ---- mpremote
 
-    def probe(self) -> Found:
-        """What is on the board; waits for MicroPython to come up."""
+    def probe(self, *, fresh: bool = True) -> Found:
+        """What is on the board; waits for MicroPython to come up. ``fresh``: a reset may have taken
+        its port away for a moment, as it does where USB is on the chip."""
         until = time.monotonic() + _ANSWER_S
         with self.step("prompt", "MicroPython's, on the chip"):
             while True:
@@ -90,8 +95,10 @@ class Steps:
                 )
                 if code == 0:
                     break
-                if time.monotonic() > until:
-                    raise tool.failed("mpremote", printed)
+                found_cure = cure(printed)
+                port_is_wrong = found_cure is not None and found_cure.name in OF_THE_PORT
+                if time.monotonic() > until or (port_is_wrong and not fresh):
+                    raise tool.failed("mpremote", onboard.unmarked(printed))
                 time.sleep(0.5)
             found = onboard.found(printed)
             version = ".".join(map(str, found.version))
@@ -119,7 +126,7 @@ class Steps:
             if stale:
                 self._exec(onboard.REMOVE.format(paths=stale))
             if before.installed != wanted:
-                self._put(json.dumps(wanted), "/installed.json")
+                self._put(json.dumps(wanted).encode(), "/installed.json")
         return build
 
     def _hashes(self, names: list[str]) -> dict[str, str]:
@@ -143,18 +150,29 @@ class Steps:
             told=["connect", self.port, "resume", "fs", "cp", f"build/firmware/… ({len(names)})"],
         )
 
-    def settings(self, config: dict[str, Any]) -> None:
-        """Write `/config.json`, aside and renamed. It holds secrets: it is not shown."""
+    def settings(
+        self, config: dict[str, Any], ca: bytes = b"", before: dict[str, Any] | None = None
+    ) -> None:
+        """Write `/config.json`, aside and renamed, where it is not as ``before``; and the DER of an
+        authority, if any. It holds secrets: it is not shown."""
         with self.step("settings", "who it is and where it belongs"):
-            self._put(json.dumps(config), _CONFIG)
-            print(f"         {config['device']!r}, broker {config['host']}:{config['port']}, "
-                  f"Wi-Fi {config['wifi']['ssid']!r}")  # fmt: skip
+            if ca:
+                name = CA_ON_BOARD[1:]
+                if self._hashes([name])[name] != hashlib.sha256(ca).hexdigest():
+                    self._put(ca, CA_ON_BOARD)
+            if config == before:
+                print(f"         as they were: {config['device']!r}")
+                return
+            self._put(json.dumps(config).encode(), _CONFIG)
+            how = "TLS" if "ca" in config else "plain"
+            print(f"         {config['device']!r}, broker {config['host']}:{config['port']} "
+                  f"({how}), Wi-Fi {config['wifi']['ssid']!r}")  # fmt: skip
 
-    def _put(self, text: str, path: str) -> None:
+    def _put(self, data: bytes, path: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             aside = Path(folder) / "aside"
             aside.touch(mode=0o600)
-            aside.write_text(text)
+            aside.write_bytes(data)
             code, printed = tool.attempt(
                 "mpremote", "connect", self.port, "resume", "fs", "cp", str(aside), f":{path}.new"
             )

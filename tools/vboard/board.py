@@ -179,7 +179,10 @@ class VirtualBoard:
             chipflash.blank(self.folder)
         entries = self.config.entries(self.device) if self.config else {}
         if not self._blank:
-            await asyncio.to_thread(flash.prepare, self.image, build, entries, self._micropython)
+            ca = self.config.ca if self.config else b""
+            await asyncio.to_thread(
+                flash.prepare, self.image, build, entries, self._micropython, ca
+            )
         board = self.config.board if self.config else "esp32"
         self.hardware = Hardware(self.folder / "hw.mem", board, self._micropython.bits)
         self.hardware[layout.SIGNAL] = _EDGE

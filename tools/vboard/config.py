@@ -17,6 +17,8 @@ class BoardConfig:
     board: str = "esp32"
     ssid: str = "virtual"
     password: str = "virtual-password"
+    ca: bytes = b""
+    """DER of the authority that its broker's certificate needs; empty: no TLS."""
     more: dict[str, Any] | None = None
 
     def entries(self, device: str) -> dict[str, Any]:
@@ -27,5 +29,6 @@ class BoardConfig:
             "port": self.port,
             "board": self.board,
             "wifi": {"ssid": self.ssid, "password": self.password},
+            **({"ca": "/ca.der"} if self.ca else {}),
             **(self.more or {}),
         }

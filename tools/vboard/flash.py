@@ -25,13 +25,18 @@ class FlashError(RuntimeError):
 
 
 def prepare(
-    image: Path, build: Build | None, config: dict[str, Any], micropython: MicroPython
+    image: Path,
+    build: Build | None,
+    config: dict[str, Any],
+    micropython: MicroPython,
+    ca: bytes = b"",
 ) -> list[str]:
     """Bring ``image`` up to date; make it when it is not there. Returns the changed paths.
 
     Files of ``build`` that differ from those on flash are replaced, files that an earlier build
     put there and this one lacks are removed, everything else stays. The keys of ``config`` are
-    set in `/config.json`; other keys in it stay. Raises FlashError.
+    set in `/config.json`; other keys in it stay. ``ca``, if any, is put into `/ca.der`. Raises
+    FlashError.
     """
     if not image.exists():
         blank = image.with_suffix(".new")
@@ -45,6 +50,7 @@ def prepare(
         "root": str(build.root) if build else "",
         "files": {name: e.sha256 for name, e in build.files.items()} if build else None,
         "config": config,
+        "ca": ca.hex(),
     }
     done = subprocess.run(
         [*micropython.command, "-X", "heapsize=4m", str(_INSTALLER)],

@@ -187,7 +187,7 @@ def test_an_order_alone_is_the_policy_order() -> None:
         (
             '[broker]\nulr = "mqtt://x"\n',
             2,
-            "broker.ulr: it is not known here; did you mean 'url'? known are: ca, client_id, url",
+            "broker.ulr: it is not known here; did you mean 'url'? known are: ca, client_id, ",
         ),
         ("[http]\nport = 99999\n", 2, "http.port: from 0 to 65535"),
         ('[http]\nport = "80"\n', 2, "http.port: a whole number is needed, not a string"),

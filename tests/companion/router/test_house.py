@@ -112,12 +112,11 @@ async def test_a_spent_budget_is_said_and_nothing_stays_reserved(house: MakeHous
     # A minute long nobody tries again, so it is once and for all.
     assert said[: len(outside.asked)] == ["from afar"] * len(outside.asked)
     assert len(outside.asked) > 5
-    assert set(spent) == {
-        "from home (The house's budget of today has too little left, so home answered.)"
-    }
+    turned = "The house's budget of today has too little left"
+    assert set(spent) == {f"from home ({turned}, so home answered.)"}
     rows = [row for n in range(60) for row in await h.companion.store.by_turn("kitchen", f"a{n}")]
     assert sum(row.nano_usd for row in rows) == len(outside.asked) * COST <= 6_000_000
-    assert "has too little left" in rows[-1].reason
+    assert "too little left" in rows[-1].reason
     counters = await h.companion.store._driver.fetch(
         "SELECT nano_spent, nano_reserved FROM counters"
     )
@@ -225,3 +224,26 @@ async def test_explain_shows_the_plan_and_asks_nobody(house: MakeHouse) -> None:
     assert len(asked) == 1
     nowhere = await http(h.companion, "GET", "/devices/attic/explain", params={"text": "x"})
     assert nowhere.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("cap", "reason"),
+    [
+        (Cap("device", "day", nano=1_000_000), ": $0.001, and this costs $0.0"),
+        (Cap("device", "day", tokens=500), ": 500 tokens, and this takes "),
+    ],
+)
+async def test_explain_knows_a_budget_that_nobody_has_run_into_yet(
+    house: MakeHouse, cap: Cap, reason: str
+) -> None:
+    outside = far()
+    h: House = await house(Phrases(), outside, home(), http=True, caps=(cap,))
+    obedient(await h.device("kitchen"))
+    params = {"text": "sing", "policy": "best"}
+    told = (await http(h.companion, "GET", "/devices/kitchen/explain", params=params)).json()
+    rows = {row["backend"]: row for row in told["candidates"]}
+    assert rows["far"]["rank"] is None
+    assert f"today's budget of kitchen has too little left{reason}" in rows["far"]["reason"]
+    # And so it is.
+    turn = await h.companion.dispatch.say("kitchen", "sing", policy="best")
+    assert (rows["home"]["rank"], turn.backend, outside.asked) == (2, "home", [])

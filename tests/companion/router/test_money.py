@@ -1,4 +1,4 @@
-"""What an ask costs, what it may cost, and what is said when a budget has too little left."""
+"""What an ask costs, what it may cost, and what is said when a budget is spent."""
 
 import asyncio
 import time
@@ -169,8 +169,8 @@ async def test_nobody_in_the_house_is_an_honest_refusal() -> None:
     assert isinstance(outcome, NoAnswer)
     assert outcome.msg == (
         "Nobody could answer: commands: I know no such request; dear: today's budget of the house "
-        "has too little left. Raise that budget (see docs/spending.md), wait for it to begin anew "
-        "or say it as 'turn on pin 5'."
+        "has too little left. Raise that budget (see docs/spending.md), wait for it to begin "
+        "anew or say it as 'turn on pin 5'."
     )
 
 
@@ -197,6 +197,8 @@ async def test_a_cheaper_one_may_still_fit() -> None:
     r = router(dear, cheap, purse=purse, nano=1_000_000)
     outcome = await carry_out(r, request(), Signal(True, policy="best"))
     assert isinstance(outcome, Answered) and outcome.backend is cheap
+    # Nor is it forgotten with the next ask: the budget has room, only not for the dear one.
+    assert r.spent("kitchen") == ""
 
 
 @pytest.mark.parametrize("nano", [10**9, None])

@@ -106,6 +106,19 @@ async def test_what_fails_is_noted_and_the_next_is_asked(error: Exception, code:
     assert [a.code for a in outcome.attempts] == [code]
 
 
+async def test_the_reason_tells_who_failed_before_and_who_is_left_alone() -> None:
+    refused = Model("a", raises(BackendError("auth", "it refuses the key (401)")), typical_ms=100)
+    router = Router([refused, Model("b", says("hi"), typical_ms=200)])
+    first = await carry_out(router, request())
+    second = await carry_out(router, request())
+    assert isinstance(first, Answered) and isinstance(second, Answered)
+    # It has failed, so nothing is conditional any more.
+    assert first.reason.startswith("quality ")
+    assert first.reason.endswith("; a before: it refuses the key (401)")
+    assert "; a: it refuses the key (401), left alone for" in second.reason
+    assert len(refused.asked) == 1
+
+
 async def test_an_answer_that_cannot_be_used_is_a_failure() -> None:
     outcome = await carry_out(Router([Model("a", says("lie")), Model("b", says("hi"))]), request())
     assert isinstance(outcome, Answered)
@@ -177,6 +190,8 @@ async def test_one_slower_than_it_nearly_always_is_gets_company() -> None:
     outcome = await carry_out(router, request(), BEST)
     assert isinstance(outcome, Answered) and outcome.backend is good
     assert 0.1 <= time.monotonic() - began < 0.5
+    # It is most of what this answer cost, so who reads the cost reads of it.
+    assert outcome.reason.endswith("; slow asked, too: no answer within 0.1 s, counted at the most")
     await asyncio.sleep(0)
     assert slow.canceled == 1
 

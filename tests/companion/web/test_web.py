@@ -75,7 +75,8 @@ async def test_say_do_and_devices(house: MakeHouse) -> None:
         turn = (await http.post("/devices/kitchen/say", json={"text": "turn on pin 5"})).json()
         assert list(turn) == [
             "say", "reply", "calls", "backend", "tier", "why", "others", "ms", "usd",
-            "tokens", "bytes_up", "bytes_down", "answered",
+            "tokens", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "estimated",
+            "energy_j", "energy_how", "bytes_up", "bytes_down", "answered",
         ]  # fmt: skip
         assert turn["reply"] == "Pin 5 is on."
         body = {"tool": "gpio_read", "args": {"pin": 5}}

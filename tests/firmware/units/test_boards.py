@@ -1,9 +1,9 @@
 # The board files: every pin is said once, and of each that is denied, why.
-from boards import esp32, esp32c3, esp32c6, esp32s3
+from boards import esp32, esp32c3, esp32c6, esp32s2, esp32s3
 
 from ganglion.guard import Guard, Refused
 
-BOARDS = ((esp32, 40), (esp32s3, 49), (esp32c3, 22), (esp32c6, 31))
+BOARDS = ((esp32, 40), (esp32s2, 47), (esp32s3, 49), (esp32c3, 22), (esp32c6, 31))
 
 
 def test_each_pin_is_said_once():
@@ -16,7 +16,11 @@ def test_each_pin_is_said_once():
         assert max(said) < count, board.NAME
         missing = [n for n in range(count) if n not in said]
         # Numbers that the chip does not bring out.
-        absent = {"esp32": [20, 24, 28, 29, 30, 31, 37, 38], "esp32s3": list(range(22, 26))}
+        absent = {
+            "esp32": [20, 24, 28, 29, 30, 31, 37, 38],
+            "esp32s2": list(range(22, 26)),
+            "esp32s3": list(range(22, 26)),
+        }
         assert missing == absent.get(board.NAME, []), (board.NAME, missing)
         assert board.__name__ == "boards." + board.NAME
 

@@ -95,6 +95,8 @@ def main():
                 print("/" + path)
         if installed != plan["files"]:
             write(INSTALLED, json.dumps(plan["files"]).encode())
+    if plan["ca"]:
+        write("/ca.der", bytes.fromhex(plan["ca"]))
     config = load("/flash/config.json")
     if any(config.get(key) != value for key, value in plan["config"].items()):
         config.update(plan["config"])
