@@ -138,6 +138,16 @@ async def test_a_change_touches_that_alone(bench: Bench) -> None:
     assert changed(third, await bench.config()) == {"secret"}
 
 
+BROKEN = BoardConfig(ssid="house", password="a good password", more={"host": 7})
+
+
+@pytest.mark.parametrize("settings", [BROKEN])
+async def test_settings_that_led_to_safe_mode(bench: Bench) -> None:
+    """Put right, they are tried at once: the starts that failed are forgotten."""
+    await bench.board.wait_serial("SAFE MODE")
+    assert "bag is online" in await bench.provision("--change", "broker", "--renew")
+
+
 async def test_interrupted_and_run_again(bench: Bench) -> None:
     """Killed as soon as it is about to write, or while it waits: the next run ends well, and as
     the same device."""
