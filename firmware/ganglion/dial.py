@@ -49,11 +49,10 @@ def _context(path):
     # A certificate's dates are checked: no clock, no handshake.
     if clock.now() is None and not clock.from_ntp():
         raise OSError("TLS needs the time, and NTP does not answer")
-    try:
-        import ssl
-    except ImportError:
-        import tls as ssl  # the Unix port has no ssl.py
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Not ssl: that is Python around this, not there on every port, and takes a file's name first.
+    import tls
+
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     try:
         with open(path, "rb") as f:
             context.load_verify_locations(f.read())
@@ -61,5 +60,5 @@ def _context(path):
         raise OSError("%s is missing: provision this board" % path) from None
     except ValueError:
         raise OSError("%s is no certificate: provision this board" % path) from None
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = tls.CERT_REQUIRED
     return context

@@ -159,6 +159,17 @@ def test_plain_mqtt_gets_no_answer_there(house: EmbeddedBroker) -> None:
             assert raw.recv(4)[:1] != b"\x20"  # no CONNACK; an alert, or nothing
 
 
+def test_without_tls_it_wants_a_login_all_the_same(home: Path, mosquitto: list[str]) -> None:
+    listener = Lan(free_port(), address="127.0.0.1")
+    with (
+        EmbeddedBroker(home / "broker", lan=listener, command=mosquitto),
+        socket.create_connection(("127.0.0.1", listener.port)) as raw,
+    ):
+        raw.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x05\x00\x01a")
+        raw.settimeout(5)
+        assert raw.recv(4) == b"\x20\x02\x00\x05"
+
+
 def test_who_trusts_another_authority_or_name_leaves(
     house: EmbeddedBroker, authority: Authority, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from tests.tools.system import GANGLION, Serving, environment, ganglion, row_of
 from tests.tools.terminal import Terminal
+from tools.broker import EmbeddedBroker
 from tools.certificates import Authority
 from tools.flash.settings import Said, place
 from tools.ports import free_port
@@ -40,14 +41,17 @@ class Bench:
         self.port = port
         self.env = {"GANGLION_WIFI_SSID": "house", "GANGLION_WIFI_PASSWORD": "a good password"}
 
-    async def provision(self, *args: str, fails: bool = False, **env: str) -> str:
-        process = await asyncio.create_subprocess_exec(
+    async def start(self, *args: str, **env: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *GANGLION, "provision", "--port", self.port, *args,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=environment(self.serving.home, **{**self.env, **env}),
         )  # fmt: skip
+
+    async def provision(self, *args: str, fails: bool = False, **env: str) -> str:
+        process = await self.start(*args, **env)
         out, _ = await asyncio.wait_for(process.communicate(), 100)
         assert (process.returncode != 0) is fails, out.decode()
         return out.decode()
@@ -132,6 +136,50 @@ async def test_a_change_touches_that_alone(bench: Bench) -> None:
     bench.env["GANGLION_WIFI_PASSWORD"] = "a new password"
     assert "bag is online" in await bench.provision("--change", "wifi", "--renew")
     assert changed(third, await bench.config()) == {"secret"}
+
+
+BROKEN = BoardConfig(ssid="house", password="a good password", more={"host": 7})
+
+
+@pytest.mark.parametrize("settings", [BROKEN])
+async def test_settings_that_led_to_safe_mode(bench: Bench) -> None:
+    """Put right, they are tried at once: the starts that failed are forgotten."""
+    await bench.board.wait_serial("SAFE MODE")
+    assert "bag is online" in await bench.provision("--change", "broker", "--renew")
+
+
+async def test_interrupted_and_run_again(bench: Bench) -> None:
+    """Killed as soon as it is about to write, or while it waits: the next run ends well, and as
+    the same device."""
+    for step in ("settings", "online"):
+        process = await bench.start("--device", "cut")
+        assert process.stdout
+        async with asyncio.timeout(30):
+            while f"] {step}" not in (line := (await process.stdout.readline()).decode()):
+                assert line
+        process.kill()
+        await process.communicate()
+    assert "cut is online" in await bench.provision("--device", "cut")
+
+
+async def test_at_a_broker_of_ones_own(bench: Bench, home: Path, broker: EmbeddedBroker) -> None:
+    """A mosquitto whose logins the companion does not manage: the user gives the password."""
+    user, password = broker.add_service("companion")
+    own = home / "own"
+    own.mkdir()
+    url = f"mqtt://{user}:{password}@{broker.host}:{broker.port}"
+    bench.serving = await asyncio.to_thread(Serving, own, "--broker", url)
+    try:
+        told = await bench.provision("--device", "porch", fails=True)
+        assert "GANGLION_SECRET" in told and "broker.register" not in told
+        secret = broker.add("porch")
+        told = await bench.provision("--device", "porch", GANGLION_SECRET=secret)
+        assert "porch is online" in told and "(plain)" in told and secret not in told
+        broker.add("porch")  # and now it has another
+        told = await bench.provision("--change", "broker", fails=True)
+        assert "the broker refuses the board's login" in told
+    finally:
+        assert await asyncio.to_thread(bench.serving.stop) == 0
 
 
 async def test_somebody_at_a_terminal_is_asked_and_asked_again(bench: Bench) -> None:
