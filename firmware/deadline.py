@@ -8,9 +8,12 @@ from micropython import const
 
 _PROVE_S = const(120)
 
+task = None  # trial.py ends it
+
 
 def begin():
-    asyncio.create_task(_end())
+    global task
+    task = asyncio.create_task(_end())
 
 
 async def _end():

@@ -66,9 +66,12 @@ class Agent:
             fetch = lazy.loaded("fetch")
             if not (fetch and view and fetch.chunk(view)):
                 try:
-                    lazy.load("offer").take(self, view)
+                    msg = lazy.load("offer").take(self, view)
                 finally:
-                    lazy.drop("offer")
+                    lazy.drop("offer", "slots")
+                if msg:
+                    # Only now: the two together are more than a full heap has.
+                    lazy.load("fetch").begin(self, msg)
             return
         if leaf not in ("say", "do", "answer"):
             return

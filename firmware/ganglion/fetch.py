@@ -18,7 +18,7 @@ import machine
 from micropython import const
 
 from . import lazy
-from .slots import other, sha256, write
+from .slots import other, read, sha256, write
 
 _CHUNK_BYTES = const(1024)
 _AGAIN_MS = const(4000)
@@ -38,14 +38,17 @@ class _Refused(Exception):
 _job = None
 
 
-def begin(agent, msg, slots):
-    """Start, or go on under the new id; a refusal where another firmware is on its way."""
+def begin(agent, msg):
+    """Start, or go on under the new id."""
     global _job
     if _job is None:
-        _job = _Job(agent, msg, slots)
+        _job = _Job(agent, msg, read())
         asyncio.create_task(_job.run())
     elif _job.digest != msg["manifest"]:
-        return "busy", "another update runs"
+        agent.link.publish(
+            "update",
+            '{"id":"%s","refused":"busy","msg":"another update runs"}' % msg["id"],
+        )
     else:
         _job.id = msg["id"]
         _job.ask()

@@ -8,7 +8,7 @@ import os
 
 from micropython import const
 
-from . import VERSION, clock, lazy
+from . import VERSION, clock
 from .inbox import good_id
 from .slots import other, read, sha256
 from .talk import dumps
@@ -29,17 +29,10 @@ _FIELDS = (
 
 
 def take(agent, view):
-    """A message on `down/update` that is no chunk of what is being fetched."""
+    """A message on `down/update` that is no chunk of what is being fetched: the offer, if it is
+    one to take."""
     if view is None or not len(view) or view[0] != 123:
-        return  # a chunk that came late
-    try:
-        _answer(agent, view)
-    finally:
-        if not lazy.loaded("fetch"):
-            lazy.drop("slots")
-
-
-def _answer(agent, view):
+        return None  # a chunk that came late
     msg = None
     try:
         msg = json.loads(view)
@@ -47,14 +40,13 @@ def _answer(agent, view):
         pass
     if not isinstance(msg, dict) or not good_id(msg.get("id")):
         fields = {"on": "update", "code": "bad_message", "msg": "no offer and no chunk"}
-        return agent.event("bad_message", fields)
+        agent.event("bad_message", fields)
+        return None
     refusal = _refusal(agent, msg)
     if not refusal:
-        refusal = lazy.load("fetch").begin(agent, msg, read())
-    if refusal:
-        agent.link.publish(
-            "update", dumps({"id": msg["id"], "refused": refusal[0], "msg": refusal[1]})
-        )
+        return msg
+    agent.link.publish("update", dumps({"id": msg["id"], "refused": refusal[0], "msg": refusal[1]}))
+    return None
 
 
 def _refusal(agent, msg):

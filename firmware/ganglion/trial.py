@@ -6,7 +6,9 @@ is.
 """
 
 import asyncio
+import gc
 import os
+import sys
 
 from micropython import const
 
@@ -28,13 +30,16 @@ async def _run():
         while not (agent and agent.link.connected and agent.inbox.results and agent.link.idle()):
             await asyncio.sleep_ms(_LOOK_MS)
         write(slot[2:4])
+        sys.modules.pop("deadline").task.cancel()
         _tell("kept", slot, "%s has proved itself" % VERSION)
     else:
         while agent is None:
             await asyncio.sleep_ms(_LOOK_MS)
         _tell("back", slot, "it did not prove itself; %s is back" % VERSION)
         write(slot[:2])
+    slot = None
     lazy.drop("trial", "slots")
+    gc.collect()
 
 
 def _tell(end, slot, msg):

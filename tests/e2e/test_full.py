@@ -114,5 +114,9 @@ def test_with_every_table_full_all_goes_on(fresh, tmp_path: Path) -> None:
     assert board.boot == boot + 1, board.process.text()[-2000:]
     update(system, board, tmp_path)
     assert board.boot == boot + 2, board.process.text()[-2000:]
+    # The boot of a trial has a little less heap than others (docs/limits.md).
+    board.control.call("power", on=False)
+    board.control.call("power", on=True)
+    board.online(after=boot + 2)
     use(system, board, 6)
     assert "MemoryError" not in board.process.text(), board.process.text()[-3000:]

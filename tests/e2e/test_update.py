@@ -112,6 +112,12 @@ class House:
 
         return await until(row, seconds)
 
+    async def event(self) -> dict[str, Any]:
+        """How the update ended, as the device tells it."""
+        return await until(
+            lambda: next((e for e in self.tap.of("event") if e["kind"] == "update"), None)
+        )
+
     # ---- in the companion's place
 
     def offer(self, made: Package, *, key: bytes | None = None, **terms: Any) -> str:
@@ -208,7 +214,7 @@ async def test_an_update_and_what_was_set_survives(house: House) -> None:
     assert ended["bytes_up"] + ended["bytes_down"] < 20_000
     status = await house.online(after=boot)
     assert (status["fw"], status["boot"], status["safe"]) == ("1.1.0", boot + 1, False)
-    event = next(e for e in house.tap.of("event") if e["kind"] == "update")
+    event = await house.event()
     assert (event["end"], event["v"], event["fw"]) == ("kept", number("1.1.0"), "1.1.0")
     assert (await house.do("get_version"))["fw"] == "1.1.0"
     assert (await house.do("memory_get", key="owner"))["value"] == "Ann"
@@ -318,7 +324,7 @@ async def test_a_firmware_that_does_not_prove_itself_goes(house: House, what: st
     ended = await house.ended(house.start(house.made("1.1.0", BAD[what])), 60)
     assert (ended["state"], ended["code"]) == ("failed", "back"), ended
     assert house.board.boots <= boots + 4  # three of the new one, then the old one
-    event = next(e for e in house.tap.of("event") if e["kind"] == "update")
+    event = await house.event()
     assert (event["end"], event["v"], event["fw"]) == ("back", number("1.1.0"), "1.0.0")
     assert (await house.do("get_version"))["fw"] == "1.0.0"
     status = house.tap.of("status")[-1]
