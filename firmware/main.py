@@ -1,11 +1,10 @@
-# Chooses the slot, counts its tries and failed boots, then hands over. It imports nothing of ours
+# Has the slot chosen (choose.py), counts failed boots, then hands over. It imports nothing of ours
 # before it has counted, so that even a firmware that cannot be imported ends in a console
 # (MicroPython's own), not in a loop.
 #
 # /slot is `/a 1024`: the folder in use and its version. While another one has to prove itself it is
 # `/a 1024 /b 1025 3`: with that one's folder, its version, and how many boots it has left. Without
 # /slot the files are in the root. trial.py does the rest. No update changes this file.
-import os
 import sys
 
 import machine
@@ -15,24 +14,12 @@ mem = bytes(rtc.memory())
 failed = mem[3] if len(mem) > 3 and mem[:3] == b"GNG" else 0
 left = -1
 try:
-    with open("/slot") as f:
-        slot = f.read().split()
-    os.chdir(slot[0])
-    left = int(slot[4])
-    if left >= 0:
-        failed = 0  # flash counts these; what the new one did is not the old one's fault
-        slot[4] = str(left - 1)
-        with open("/slot.new", "w") as f:
-            f.write(" ".join(slot))
-        os.rename("/slot.new", "/slot")
-    if left > 0:
-        machine.WDT(timeout=30000)
-        os.chdir("/")
-        __import__("deadline").begin()
-        os.chdir(slot[2])
-except (OSError, ValueError, IndexError, ImportError):
-    pass  # no trial; what cannot be counted, or ended, is not tried
-slot = f = None
+    left = __import__("choose").choose()
+except Exception as e:
+    sys.print_exception(e)
+sys.modules.pop("choose", None)
+if left >= 0:
+    failed = 0  # flash counts these; what the new one did is not the old one's fault
 rtc.memory(b"GNG" + bytes((min(failed + 1, 255),)) + mem[4:])
 try:
     if left >= 0:
