@@ -50,8 +50,8 @@ def package(build: Build) -> Package:
 
 
 def has_slots(build: Build) -> bool:
-    """Whether its main.py looks for the firmware in a slot; else files lie in the root."""
+    """Whether its main.py has a slot chosen (choose.py); else files lie in the root."""
     try:
-        return b'"/slot"' in (build.root / "main.py").read_bytes()
+        return b'"choose"' in (build.root / "main.py").read_bytes()
     except OSError:
         return False

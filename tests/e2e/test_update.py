@@ -32,7 +32,7 @@ FULL = bool(os.environ.get("GANGLION_FULL"))
 Edits = dict[str, tuple[str, str]]
 
 # Times of a trial, so short that a test can wait for them.
-WATCHDOG = {"main.py": ("timeout=30000", "timeout=2000")}
+WATCHDOG = {"choose.py": ("timeout=30000", "timeout=2000")}
 HASTY = {**WATCHDOG, "deadline.py": ("_PROVE_S = const(120)", "_PROVE_S = const(2)")}
 
 
