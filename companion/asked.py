@@ -13,6 +13,7 @@ from companion.router import Answered, Bill, Signal, Tab
 from companion.router.decide import EXPECTED_OUTPUT_TOKENS
 from companion.router.sizes import Sizes
 from companion.store import Row
+from companion.store.row import BESIDE
 
 
 class Watch(Protocol):
@@ -98,6 +99,29 @@ def unanswered_row(
     )
 
 
+def beside_rows(entry: Open, bill: Bill, now: float) -> list[Row]:
+    """Of its attempts that cost something and were not the answer: each counts as money of its
+    backend, none as an ask."""
+    return [
+        Row(
+            time=now,
+            device=entry.device,
+            ask=f"{entry.ask.id}/{other.card.name}",
+            turn=entry.turn,
+            speaker=entry.ask.speaker,
+            backend=other.card.name,
+            tier=other.card.tier,
+            model=other.card.model,
+            policy=entry.signal.policy,
+            nano_usd=other.nano,
+            price_version="" if other.card.prices is None else other.card.prices.version,
+            estimated=int(other.estimated),
+            outcome=BESIDE,
+        )
+        for other in bill.beside
+    ]
+
+
 def _would_in(entry: Open, sizes: Sizes) -> int:
     return 0 if entry.request is None else sizes.tokens(entry.request)
 
@@ -110,7 +134,7 @@ def _row(entry: Open, bill: Bill, now: float, would_in: int, would_out: int, **m
         turn=entry.turn,
         speaker=entry.ask.speaker,
         policy=entry.signal.policy,
-        nano_usd=bill.nano,
+        nano_usd=bill.nano - sum(other.nano for other in bill.beside),
         queue_ms=round((bill.asked_at - entry.began) * 1000) if bill.asked_at else 0,
         ms=round((time.monotonic() - entry.began) * 1000),
         energy_mj=bill.energy_mj,

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from companion import wire
 from companion.accept import acceptor, text_acceptor
-from companion.asked import Open, Watch, answer_row, unanswered_row
+from companion.asked import Open, Watch, answer_row, beside_rows, unanswered_row
 from companion.backends.base import Message, Request, newest_text
 from companion.config.model import Policy
 from companion.context import Contexts
@@ -156,7 +156,7 @@ class Turns:
         if bill.claimed:
             self._spawn(self._settle_and_finish(entry, bill, payload, row))
         else:
-            self._finish(entry, payload, row)
+            self._finish(entry, payload, row, bill)
 
     @property
     def running(self) -> int:
@@ -317,7 +317,10 @@ class Turns:
         if isinstance(outcome, Answered):
             self._remember(entry)
             self._finish(
-                entry, outcome.payload, answer_row(entry, outcome, self._sizes, self.clock())
+                entry,
+                outcome.payload,
+                answer_row(entry, outcome, self._sizes, self.clock()),
+                outcome.bill,
             )
         elif isinstance(outcome, Needs):
             payload = wire.encode_resend(ask.id, outcome.missing)
@@ -334,7 +337,7 @@ class Turns:
             row = unanswered_row(
                 entry, outcome.bill, self._sizes, self.clock(), "no_answer", outcome.msg
             )
-            self._finish(entry, _payload(entry, outcome), row)
+            self._finish(entry, _payload(entry, outcome), row, outcome.bill)
 
     async def _settle(self, entry: Open, bill: Bill, payload: bytes) -> None:
         """Count what it came to, before the answer is published, so that an ask that comes again
@@ -347,7 +350,7 @@ class Turns:
 
     async def _settle_and_finish(self, entry: Open, bill: Bill, payload: bytes, row: Row) -> None:
         await self._settle(entry, bill, payload)
-        self._finish(entry, payload, row)
+        self._finish(entry, payload, row, bill)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -363,13 +366,15 @@ class Turns:
                 entry.device, ask.speaker, entry.turn, ask.id, ask.ctx, ask.n, ask.new, entry.size
             )
 
-    def _finish(self, entry: Open, payload: bytes, row: Row) -> None:
+    def _finish(self, entry: Open, payload: bytes, row: Row, bill: Bill) -> None:
         self._answers.put((entry.device, entry.ask.id), payload)
         self._send(entry.device, entry.turn, payload, entry.watch)
-        self.record(row)
+        # The answer's comes last, as whoever follows the turn wants it.
+        for one in (*beside_rows(entry, bill, row.time), row) if bill.beside else (row,):
+            self.record(one)
+            if entry.watch is not None:
+                entry.watch.recorded(one)
         end_ask(entry.trace, row)
-        if entry.watch is not None:
-            entry.watch.recorded(row)
 
     def _send(self, device: str, turn: str, payload: bytes, watch: Watch | None) -> None:
         topic = wire.down(device, "answer")

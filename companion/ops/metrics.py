@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from companion.meter import usd
-from companion.store.row import Row
+from companion.store.row import BESIDE, Row
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -66,9 +66,10 @@ class Metrics:
         sums = self._sums.get(key)
         if sums is None:
             sums = self._sums[key] = _Sums()
-        sums.answers += 1
-        sums.ms += row.ms
-        sums.buckets[bisect_left(BOUNDS_MS, row.ms)] += 1
+        if row.outcome != BESIDE:
+            sums.answers += 1
+            sums.ms += row.ms
+            sums.buckets[bisect_left(BOUNDS_MS, row.ms)] += 1
         if row.tokens_in or row.nano_usd or row.energy_mj:
             sums.tokens_in += row.tokens_in
             sums.tokens_out += row.tokens_out

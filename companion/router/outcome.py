@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from companion.backends.base import Answer, Backend
+from companion.backends.base import Answer, Backend, Card
 from companion.router.decide import IF_THAT_FAILS, TOO_LITTLE, Plan, Signal, Verdict
 from companion.wire import fit
 
@@ -27,6 +27,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What an attempt cost that was not the answer: it failed, or came second."""
+
+    card: Card
+    nano: int
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Bill:
     """What an ask has cost so far, all its attempts together."""
 
@@ -42,6 +51,8 @@ class Bill:
     """``time.monotonic()`` of the first attempt at a model; 0: none was asked."""
     energy_mj: int = 0
     energy_how: str = ""
+    beside: tuple[Beside, ...] = ()
+    """The part of ``nano`` that is not the answer's."""
 
 
 FREE: Final = Bill()

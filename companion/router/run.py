@@ -292,7 +292,7 @@ class Course:
             running.limit_at = max(running.limit_at, running.asked_at + left_s * SHARE_OF_REST)
         running.expected_s = self._expected_s(card.name)
         self._tab.asked_at = self._tab.asked_at or running.asked_at
-        self._tab.begin(running, running.most)
+        self._tab.begin(running, card, running.most)
         running.span = None if parts.energy is None else parts.energy.begin(card)
         running.trace = self._tab.trace.attempt(card.name, card.tier, card.model)
         self._crew.hold()
@@ -358,7 +358,7 @@ class Course:
         reason = why(running.step.reason, attempts, more)
         if self._gate.turned:
             reason = f"{reason}; {self._gate.turned}"
-        return Answered(backend, answer, payload, attempts, self._tab.bill(), reason)
+        return Answered(backend, answer, payload, attempts, self._tab.bill(running), reason)
 
     def _prefer_better(self, card: Card) -> None:
         """What one could not do, no lesser one is asked for while a better one waits."""

@@ -6,7 +6,7 @@ from typing import Final
 from companion.backends.base import Answer, BackendError, Card, Declined
 from companion.meter import cost_nano_usd, most_nano_usd
 from companion.ops.traces import NO_SPAN, Span
-from companion.router.outcome import FREE, Bill
+from companion.router.outcome import FREE, Beside, Bill
 
 _NOT_BILLED: Final = frozenset(
     {"auth", "not_found", "bad_request", "rate_limit", "server", "declined"}
@@ -50,24 +50,23 @@ class Tab:
     asked_at: float = 0.0
     trace: Span = NO_SPAN
     """The ask's span; attempts go below it."""
-    _nano: int = 0
     _tokens: int = 0
-    _estimated: bool = False
     _energy_mj: int = 0
     _energy_how: str = ""
-    _open: dict[object, Most] = field(default_factory=dict)
+    _open: dict[object, tuple[Card, Most]] = field(default_factory=dict)
+    _spent: dict[object, Beside] = field(default_factory=dict)
 
-    def begin(self, key: object, most: Most) -> None:
+    def begin(self, key: object, card: Card, most: Most) -> None:
         """An attempt begins; until it is told otherwise it costs the most."""
         if most.nano or most.tokens:
-            self._open[key] = most
+            self._open[key] = card, most
 
     def answered(self, key: object, card: Card, answer: Answer, busy_ms: int) -> None:
         """It sent an answer, whatever that is worth. Held to the bound that was reserved, so
         that a provider's count can never overspend a budget."""
-        most = self._open.pop(key, None)
-        if most is None:
+        if key not in self._open:
             return
+        _, most = self._open.pop(key)
         usage = answer.usage
         nano = cost_nano_usd(
             card.prices,
@@ -79,21 +78,23 @@ class Tab:
         )
         tokens = usage.input + usage.output
         over = nano > most.nano or tokens > most.tokens
-        self._nano += min(nano, most.nano)
+        estimated = usage.estimated or usage.suspect or over
+        self._spent[key] = Beside(card, min(nano, most.nano), estimated)
         self._tokens += min(tokens, most.tokens)
-        self._estimated |= usage.estimated or usage.suspect or over
 
     def failed(self, key: object, error: Exception) -> None:
         """It ended without an answer."""
-        most = self._open.pop(key, None)
-        if most is not None and is_billed(error):
-            self._lose(most)
+        if is_billed(error):
+            self.lost(key)
+        else:
+            self._open.pop(key, None)
 
     def lost(self, key: object) -> None:
         """It was given up: what it cost nobody will tell."""
-        most = self._open.pop(key, None)
-        if most is not None:
-            self._lose(most)
+        if key in self._open:
+            card, most = self._open.pop(key)
+            self._spent[key] = Beside(card, most.nano, True)
+            self._tokens += most.tokens
 
     def used(self, energy_mj: int, how: str) -> None:
         """Energy that an attempt took."""
@@ -102,22 +103,19 @@ class Tab:
             # One guess among measurements makes the sum a guess.
             self._energy_how = "estimated" if "estimated" in (how, self._energy_how) else how
 
-    def bill(self) -> Bill:
-        """What it comes to now; what still runs at the most."""
-        nano = self._nano + sum(most.nano for most in self._open.values())
-        tokens = self._tokens + sum(most.tokens for most in self._open.values())
+    def bill(self, answer: object = None) -> Bill:
+        """What it comes to now; what still runs at the most. ``answer``: the attempt whose answer
+        it was."""
+        running = {k: Beside(card, most.nano, True) for k, (card, most) in self._open.items()}
+        spent = {**self._spent, **running}
         bill = Bill(
-            nano,
-            tokens,
+            sum(one.nano for one in spent.values()),
+            self._tokens + sum(most.tokens for _, most in self._open.values()),
             self.claimed,
-            self._estimated or bool(self._open),
+            any(one.estimated for one in spent.values()),
             self.asked_at,
             self._energy_mj,
             self._energy_how,
+            tuple(one for key, one in spent.items() if key is not answer and one.nano),
         )
         return FREE if bill == FREE else bill
-
-    def _lose(self, most: Most) -> None:
-        self._nano += most.nano
-        self._tokens += most.tokens
-        self._estimated = True

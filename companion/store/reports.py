@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from companion.meter.calendar import Calendar
 from companion.meter.whatif import Traffic
+from companion.store.row import BESIDE
 from companion.store.tables import answers, counters, days
 
 __all__ = [
@@ -140,7 +141,7 @@ def _lines(
     until = ""
     for last, *row in rows:
         amounts = row[len(by) :]
-        if amounts[0]:  # where there is no key there is a line without rows, of NULLs
+        if amounts[0] is not None:  # where there is no key there is a line without rows, of NULLs
             until = max(until, last)
             key = tuple(row[: len(by)]) if last else _key(by, row)
             before = sums.get(key)
@@ -162,7 +163,7 @@ async def traffic(read: Read, range_: Range, calendar: Calendar) -> tuple[Traffi
         # Whoever is a model names one.
         modelled = sa.case((sa.and_(answered, c.model != ""), 1), else_=0)
         sums = [
-            asks,
+            sa.case((c.outcome != BESIDE, asks), else_=0),
             sa.case((modelled == 1, c.tokens_in), else_=c.would_in),
             sa.case((modelled == 1, c.tokens_out), else_=c.would_out),
             sa.case((modelled == 1, c.tokens_cached), else_=0),
@@ -212,8 +213,6 @@ _SUMMED: Final = (
     "tokens_out",
     "tokens_cached",
     "tokens_reasoning",
-    "estimated",
-    "nano_usd",
 )
 
 
@@ -221,9 +220,11 @@ def _sums_of(table: sa.Table, asks: Any) -> tuple[Any, ...]:
     """In the order of ``Sums``; ``asks``: how many a row is."""
     c = table.c
     return (
-        sa.func.sum(asks),
+        _when(c.outcome != BESIDE, asks),
         _when(c.outcome == "answered", asks),
         *(sa.func.sum(c[name]) for name in _SUMMED),
+        _when(c.outcome != BESIDE, c.estimated),
+        sa.func.sum(c.nano_usd),
         _when(c.energy_how == "measured", c.energy_mj),
         _when(c.energy_how == "estimated", c.energy_mj),
     )

@@ -1,6 +1,9 @@
 """One answer, as it is recorded."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+BESIDE: Final = "beside"
+"""The outcome of a row that is money of an attempt, and no ask: it failed, or came second."""
 
 
 class Row(NamedTuple):
@@ -30,7 +33,8 @@ class Row(NamedTuple):
     estimated: int = 0
     """1: the provider reported no tokens, or ones that cannot be true."""
     nano_usd: int = 0
-    """Of all attempts, those that failed or came second included."""
+    """Of the answer. What other attempts cost has rows of its own, with the outcome ``beside``
+    and the ask's id, a slash and the backend's name for an ask."""
     price_version: str = ""
     queue_ms: int = 0
     """From the ask's arrival to the first attempt at a model."""
@@ -46,5 +50,5 @@ class Row(NamedTuple):
     """Tokens that a model would have been sent for it, estimated; for what-if."""
     would_out: int = 0
     outcome: str = "answered"
-    """``answered``, ``no_answer``, ``canceled``, ``lost``."""
+    """``answered``, ``no_answer``, ``canceled``, ``lost``, ``beside``."""
     err: str = ""

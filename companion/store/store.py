@@ -18,7 +18,7 @@ from companion.store.engine import Place, make_engine, place
 from companion.store.health import Health
 from companion.store.ledger import Ledger
 from companion.store.retention import retire
-from companion.store.row import Row
+from companion.store.row import BESIDE, Row
 from companion.store.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -141,8 +141,9 @@ class Store:
         day = utc_day(a.c.time).label("day")
         sums = [sa.cast(sa.func.sum(c), sa.BigInteger) for c in (a.c.tokens_in, a.c.tokens_out)]
         nano = sa.cast(sa.func.sum(a.c.nano_usd), sa.BigInteger)
+        asks = sa.func.count(sa.case((a.c.outcome != BESIDE, 1)))
         statement = (
-            sa.select(a.c.device, day, sa.func.count(), *sums, nano)
+            sa.select(a.c.device, day, asks, *sums, nano)
             .where(a.c.time >= since)
             .group_by(a.c.device, day)
             .order_by(day, a.c.device)

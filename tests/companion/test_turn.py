@@ -148,8 +148,10 @@ async def test_nobody_can_answer(house: MakeHouse) -> None:
     err = (await d.answer("a1.1"))["err"]
     assert err["code"] == "no_answer"
     assert "commands: I know no such request; m: it cannot be reached" in err["msg"]
-    (row,) = await h.companion.store.by_turn("kitchen", "a1")
+    row, beside = await h.companion.store.by_turn("kitchen", "a1")
     assert row.outcome == "no_answer" and row.err == err["msg"]
+    # Its connection was lost after the request had gone: it may be on somebody's bill.
+    assert (beside.ask, beside.backend, beside.outcome) == ("a1.1/m", "m", "beside")
 
 
 @pytest.mark.parametrize(
@@ -202,8 +204,8 @@ async def test_cancel_stops_the_model_and_the_bill(house: MakeHouse) -> None:
     d.ask("a1.1", ["u", "sing"])
     assert (await d.answer("a1.1", n=2))["err"]["code"] == "canceled"
     assert len(model.asked) == 1
-    (row,) = await h.companion.store.by_turn("kitchen", "a1")
-    assert row.outcome == "canceled"
+    row, beside = await h.companion.store.by_turn("kitchen", "a1")
+    assert (row.outcome, row.nano_usd, beside.outcome) == ("canceled", 0, "beside")
 
 
 async def test_a_full_companion_says_when_to_come_back(house: MakeHouse) -> None:

@@ -150,10 +150,33 @@ async def test_what_a_canceled_ask_may_have_cost_is_counted(house: MakeHouse) ->
     d.ask("a1.1", ["u", "sing"])
     # One is the double's, at once; the other comes when what it cost is counted.
     assert (await d.answer("a1.1", n=2))["err"]["code"] == "canceled"
-    (row,) = await h.companion.store.by_turn("kitchen", "a1")
-    assert (row.outcome, row.estimated) == ("canceled", 1)
-    assert row.nano_usd > COST and row.would_in > 0
+    row, beside = await h.companion.store.by_turn("kitchen", "a1")
+    assert (row.outcome, row.estimated, row.nano_usd) == ("canceled", 1, 0)
+    assert row.would_in > 0
+    # The money is its backend's.
+    assert (beside.outcome, beside.backend) == ("beside", model.card.name)
+    assert beside.nano_usd > COST
     assert len(model.asked) == 1
+
+
+async def test_what_came_second_is_its_own_money(house: MakeHouse) -> None:
+    """One hangs, another answers: what each cost stands under its own name."""
+
+    def broken(request: Request) -> Answer:
+        raise BackendError("connection", "the connection was cut")
+
+    dear = Model("dear", broken, quality=90)
+    cheap = far("cheap")
+    h: House = await house(dear, cheap, router=RouterConfig(policy="best"))
+    d = await h.device("kitchen")
+    d.ask("a1.1", ["u", "sing"])
+    assert "say" in await d.answer("a1.1")
+    answer, beside = await h.companion.store.by_turn("kitchen", "a1")
+    assert (answer.backend, answer.nano_usd, answer.outcome) == ("cheap", COST, "answered")
+    assert (beside.backend, beside.outcome, beside.estimated) == ("dear", "beside", 1)
+    (total,) = await h.companion.store.totals()
+    assert total.answers == 1
+    assert total.usd == pytest.approx((answer.nano_usd + beside.nano_usd) / 1e9)
 
 
 async def test_an_answer_is_counted_before_it_goes_but_does_not_wait_for_ever(

@@ -17,7 +17,7 @@ from companion.meter.purse import Claim, Reserved, Slot
 from companion.meter.whatif import Traffic
 from companion.store import Store
 from companion.store.reports import KEYS, Counted, Key, Range, Sums, counted, spend, traffic
-from companion.store.row import Row
+from companion.store.row import BESIDE, Row
 
 # The clocks of Berlin go back in the night to 25 October 2026.
 BEGIN = datetime(2026, 10, 20, 3, tzinfo=UTC).timestamp()
@@ -33,6 +33,9 @@ BACKENDS = (
 )
 
 
+OUTCOMES = ("answered", "no_answer", "canceled", "lost", BESIDE)
+
+
 def random_rows(seed: int, n: int = 300) -> list[Row]:
     rng = random.Random(seed)
     rows = []
@@ -40,9 +43,10 @@ def random_rows(seed: int, n: int = 300) -> list[Row]:
         time = BEGIN + rng.choice(
             (rng.uniform(0, 9 * 86_400), 86_400 * rng.randrange(9) - 3 * 3600)
         )
-        outcome = rng.choices(("answered", "no_answer", "canceled", "lost"), (8, 1, 1, 1))[0]
+        outcome = rng.choices(OUTCOMES, (8, 1, 1, 1, 2))[0]
         answered = outcome == "answered"
-        backend, tier, model = rng.choice(BACKENDS) if answered else ("", "", "")
+        named = answered or outcome == BESIDE
+        backend, tier, model = rng.choice(BACKENDS) if named else ("", "", "")
         row = Row(time, rng.choice(("attic", "kitchen", "bed")), f"a{number}.1", f"a{number}")
         rows.append(
             row._replace(
@@ -106,13 +110,13 @@ async def house(url: str) -> AsyncIterator[House]:
 
 def summed(rows: Sequence[Row]) -> Sums:
     return Sums(
-        asks=len(rows),
+        asks=sum(r.outcome != BESIDE for r in rows),
         answered=sum(r.outcome == "answered" for r in rows),
         tokens_in=sum(r.tokens_in for r in rows),
         tokens_out=sum(r.tokens_out for r in rows),
         tokens_cached=sum(r.tokens_cached for r in rows),
         tokens_reasoning=sum(r.tokens_reasoning for r in rows),
-        estimated=sum(r.estimated for r in rows),
+        estimated=sum(r.estimated for r in rows if r.outcome != BESIDE),
         nano_usd=sum(r.nano_usd for r in rows),
         measured_mj=sum(r.energy_mj for r in rows if r.energy_how == "measured"),
         estimated_mj=sum(r.energy_mj for r in rows if r.energy_how == "estimated"),
@@ -207,14 +211,15 @@ async def test_traffic_has_the_tokens_of_models_and_guesses_for_the_rest(
     await house.fill(rows)
     expected: dict[tuple[str, bool], list[Row]] = defaultdict(list)
     for row in rows:
-        expected[(row.tier, bool(row.model))].append(row)
+        answered = row.outcome == "answered"
+        expected[(row.tier, bool(row.model)) if answered else ("", False)].append(row)
     assert await traffic(house.read, Range(), BERLIN) == tuple(
         Traffic(
             tier,
-            len(some),
-            sum(r.tokens_in if r.model else r.would_in for r in some),
-            sum(r.tokens_out if r.model else r.would_out for r in some),
-            sum(r.tokens_cached for r in some),
+            sum(r.outcome != BESIDE for r in some),
+            sum(r.tokens_in if modelled else r.would_in for r in some),
+            sum(r.tokens_out if modelled else r.would_out for r in some),
+            sum(r.tokens_cached for r in some if modelled),
             modelled,
             sum(r.nano_usd for r in some),
         )
