@@ -283,4 +283,4 @@ class Pool:
                     raise
         except (OSError, UnicodeError) as caught:
             error = caught
-        raise Unreachable(type(error).__name__) from None
+        raise Unreachable(type(error).__name__) from error
