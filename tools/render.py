@@ -186,7 +186,7 @@ def cost(usd: float) -> str:
 
 def clean(text: str) -> str:
     """Without control characters: what devices and models write must not steer a terminal."""
-    return "".join(c if c == "\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(c if c == "\n" or c.isprintable() else "\ufffd" for c in text)
 
 
 def json_line(value: object) -> str:
