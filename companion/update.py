@@ -168,7 +168,9 @@ class Updates:
     def start(self, package: Package, keys: Mapping[str, bytes], *, older: bool = False) -> str:
         """Begin with each device of ``keys``; the job's id. Raises UpdateError."""
         for device in keys:
-            if device in self._running:
+            running = self._running.get(device)
+            # One that has ended may still be telling so.
+            if running is not None and not running.ended:
                 msg = f"an update of '{device}' runs already"
                 raise UpdateError(409, "busy", msg)
             entry = self._fleet.get(device)
@@ -267,7 +269,8 @@ class Updates:
             log.exception("the update of %s failed", update.device)
             self._end(update, "failed", "internal", repr(error))
         finally:
-            self._running.pop(update.device, None)
+            if self._running.get(update.device) is update:
+                del self._running[update.device]
 
     def _end(self, update: Update, state: State, code: str, msg: str) -> None:
         if not update.ended:
