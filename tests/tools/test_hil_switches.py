@@ -153,9 +153,8 @@ def test_a_command_that_fails_is_told_with_what_it_complained_of():
     with pytest.raises(Problem) as caught:
         make_wifi(Wifi("", fails)).on()
     said = str(caught.value)
-    assert (
-        said == "[wifi] on: the command failed: exit status 7, no such plug" and "tok3n" not in said
-    )
+    assert said == "[wifi] on: the command failed: exit status 7, no such plug"
+    assert "tok3n" not in repr(fails)
     with pytest.raises(Problem, match=r"\[wifi\] off: .*exit status 1, and it said nothing"):
         make_wifi(Wifi("", fails)).off()
 
@@ -168,7 +167,11 @@ def test_a_command_without_end_is_killed_with_all_that_it_started(tmp_path, monk
     with pytest.raises(Problem, match=r"\[power\] on: no end after 0.5 s; it was killed"):
         make_power(hangs).on()
     assert time.monotonic() - began < 10
-    assert not _runs(int(child.read_text()))
+    # The signal is sent; the system takes a moment to end it.
+    until = time.monotonic() + 5
+    while _runs(int(child.read_text())):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_what_a_command_leaves_in_the_background_is_not_waited_for(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -102,10 +102,13 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Two shell commands, which are done when they end. ``table`` is where they were written."""
+    """Two shell commands, which are done when they end. ``table`` is where they were written.
 
-    on: str
-    off: str
+    Not in its repr: people write tokens of smart plugs into commands.
+    """
+
+    on: str = field(repr=False)
+    off: str = field(repr=False)
     table: str
 
 
@@ -207,7 +210,7 @@ MISSING: Final = {
 
 def names() -> tuple[str, ...]:
     """All capabilities, as their tables are called."""
-    return tuple(field.name for field in fields(Capabilities))
+    return tuple(each.name for each in fields(Capabilities))
 
 
 def read(path: Path) -> Capabilities:
@@ -301,8 +304,8 @@ def _power(table: Fields) -> Power | None:
             f'{said}: write one of uhubctl = "1-1" and port = 2, relay = "/dev/ttyUSB1", '
             "or on and off = two commands",
         )
-        for field in ("port", "channel", "inverted"):
-            table.has(field)
+        for known in ("port", "channel", "inverted"):
+            table.has(known)
         return None
     if ways == ["uhubctl"]:
         location = table.text("uhubctl", 'a hub\'s location as uhubctl shows it, like "1-1.4"')
