@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tools.hil.record import Figure, Outcome, Record, Run
-from tools.hil.units import count, percent, quantity
+from tools.hil.units import percent, quantity
 
 Verdict = Literal["worse", "better", "same", "new", "gone"]
 
 SHARE = 0.2
 HEAP_BYTES = 1024
 FLASH_WRITES = 2
+
+_ORDER = {"outcome": 0, "heap low-water": 2, "flash writes": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def compare(run: Run, base: Run) -> Comparison:
                 changes += _of_the_board(now[test], was[test])
             if not apart:
                 changes += _figures(now[test], was[test])
+    # What matters most comes first: outcomes, then figures, then what the board had left.
+    changes.sort(key=lambda change: _ORDER.get(change.what, 1))
     return Comparison(base.began, tuple(_notices(run, base, apart)), tuple(changes))
 
 
@@ -193,7 +197,4 @@ def _verdict(worse_by: float) -> Verdict:
 
 
 def _shown(figure: Figure) -> str:
-    many = len(figure.values)
-    return quantity(figure.median, figure.unit) + (
-        f" of {count(many, 'value')}" if many > 1 else ""
-    )
+    return quantity(figure.median, figure.unit)

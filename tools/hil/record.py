@@ -203,7 +203,7 @@ def _first(errors: list[Any]) -> str:
 
 def write(run: Run, path: Path) -> None:
     """Put ``run`` at ``path``. Raises Problem if that cannot be written."""
-    replace(path, to_json(run))
+    put(path, to_json(run))
 
 
 def read(path: Path) -> Run:
@@ -220,7 +220,7 @@ def read(path: Path) -> Run:
         raise Usage(f"{shown(path)} is no run of this bench: {error}") from None
 
 
-def replace(path: Path, text: str) -> None:
+def put(path: Path, text: str) -> None:
     """Make ``text`` the content of ``path`` at one instant, so that no reader sees a part of it.
 
     Raises Problem if that cannot be written.
