@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -165,9 +165,9 @@ class Updates:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_listening = fleet.listen(self._on_presence)
 
-    def start(self, package: Package, keys: Mapping[str, bytes], *, older: bool = False) -> str:
-        """Begin with each device of ``keys``; the job's id. Raises UpdateError."""
-        for device in keys:
+    def check(self, devices: Iterable[str]) -> None:
+        """Raises UpdateError where an update of one of them cannot begin now."""
+        for device in devices:
             running = self._running.get(device)
             # One that has ended may still be telling so.
             if running is not None and not running.ended:
@@ -179,6 +179,10 @@ class Updates:
             if not entry.online:
                 msg = f"'{device}' is not online: is it powered, and in reach of its Wi-Fi?"
                 raise UpdateError(409, "offline", msg)
+
+    def start(self, package: Package, keys: Mapping[str, bytes], *, older: bool = False) -> str:
+        """Begin with each device of ``keys``; the job's id. Raises UpdateError."""
+        self.check(keys)
         while len(self._jobs) >= JOBS_MAX:
             gone = next((i for i, job in self._jobs.items() if all(u.ended for u in job)), None)
             if gone is None:
