@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from companion import wire
+from companion import wire, wire_out
 from companion.fleet import Fleet, Presence
 from companion.link import LinkFull
 
@@ -315,10 +315,10 @@ class Updates:
         id_, package = self._ids.next(), update.package
         update.ids.add(id_)
         update.refused = ""
-        payload = wire.encode_offer(
+        payload = wire_out.encode_offer(
             update.key,
             update.device,
-            wire.Terms(
+            wire_out.Terms(
                 id_,
                 entry.boot,
                 int(self._clock()) + wire.LIFE_S,
@@ -353,7 +353,7 @@ class Updates:
         update.state = "sending"
         content = len(update.package.manifest if path == MANIFEST else update.package.files[path])
         update.sent = max(update.sent, update.package.ends[path] - content + at)
-        self._send(update, wire.encode_chunk(id_, at, path, data))
+        self._send(update, wire_out.encode_chunk(id_, at, path, data))
 
     def _send(self, update: Update, payload: bytes) -> None:
         topic = wire.down(update.device, "update")
