@@ -198,6 +198,18 @@ def test_a_planted_fault_is_said() -> None:
     )
 
 
+def test_outcomes_come_before_figures_and_these_before_what_the_board_had_left() -> None:
+    first = replace(RECORD, heap_free_min=1, figures=(replace(LATENCY, values=(40.0,)),))
+    last = replace(RECORD, test="z", outcome="failed")
+    base = replace(RUN, tests=(RECORD, replace(last, outcome="passed")))
+    found = compare(replace(RUN, tests=(first, last)), base)
+    assert [change.what for change in found.of("worse")] == [
+        "outcome",
+        "rule to pin",
+        "heap low-water",
+    ]
+
+
 def test_tests_and_figures_come_and_go() -> None:
     other = replace(RECORD, test="test_rules.py::test_adc", figures=())
     found = compare(replace(RUN, tests=(other,)), RUN)
@@ -471,7 +483,12 @@ def test_the_terminal_says_what_failed_and_where_the_report_is() -> None:
 def test_the_terminal_is_told_in_30_lines(failures: int, skips: int) -> None:
     bad = [replace(FAILED, test=f"f{at}") for at in range(failures)]
     away = [replace(SKIPPED, test=f"s{at}") for at in range(skips)]
-    base = replace(RUN, tests=tuple(replace(one, outcome="passed") for one in bad + away))
+    base = replace(
+        RUN,
+        tests=tuple(replace(one, outcome="passed") for one in bad + away),
+        machine="a shelf",
+        planted="rule_deaf",
+    )
     run = replace(RUN, tests=tuple(bad + away), planted="pin_stuck")
     lines = text(run, compare(run, base), Path("report.html")).splitlines()
     assert len(lines) <= 30 and lines[-1] == "Report: report.html"

@@ -27,8 +27,14 @@ def strip(figure: Figure) -> str:
     if len(values) == 1 and limit is None:
         return "<div></div>"  # one dot without a scale says nothing
     # A limit far away would press all values into one dot; then the axis ends before it.
-    far = limit is not None and abs(limit) > 8 * max(abs(values[0]), abs(values[-1])) > 0
-    ends = [*values, *([] if limit is None or far else [limit])]
+    reach = max(abs(values[0]), abs(values[-1]))
+    far = limit is not None and len(values) > 1 and abs(limit) > 8 * reach > 0
+    if limit is None:
+        ends = values
+    elif far:
+        ends = [*values, math.copysign(1.2 * reach, limit)]  # no dot stands where the limit would
+    else:
+        ends = [*values, limit]
     low, high = min(ends), max(ends)
     if 0 < low <= 0.6 * high:
         low = 0.0
@@ -72,7 +78,7 @@ def strip(figure: Figure) -> str:
 
 def _shake(at: int) -> float:
     """Where around the middle the dot number ``at`` lies, so that equal values do not hide."""
-    return ((at * 0.618034) % 1 - 0.5) * 14  # the golden ratio spreads any count evenly
+    return ((at * 0.618034 + 0.5) % 1 - 0.5) * 14  # the golden ratio spreads any count evenly
 
 
 def _some(values: Sequence[float], most: int) -> Sequence[float]:

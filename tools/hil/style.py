@@ -93,7 +93,7 @@ svg .grid{stroke:var(--rule)}
 svg .line{stroke:var(--line);stroke-width:1.5px;stroke-linejoin:round}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.25rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-@media screen and (max-width:46rem){
+@media screen and (max-width:56rem){
 main{padding:1rem .9rem 2rem}h1{font-size:1.6rem}
 table,tbody,tr,td{display:block}thead{display:none}
 .tests tbody,.changes tr{padding:.6rem 0}
