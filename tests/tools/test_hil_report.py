@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.hil.compare import Change, Comparison, compare
+from tools.hil.page import page
+from tools.hil.plots import MOST_POINTS, thin, ticks, time_ticks
 from tools.hil.record import Board, Figure, Record, Run, Series, from_json, read, to_json, write
+from tools.hil.summary import gist, text
+from tools.hil.units import duration, number, quantity
 from tools.problem import Problem, Usage
 
 BOARD = Board("virtual", "bench-1", "ESP32", "1.26.1", "0.1.0", "/dev/pts/3")
@@ -193,6 +198,18 @@ def test_a_planted_fault_is_said() -> None:
     )
 
 
+def test_outcomes_come_before_figures_and_these_before_what_the_board_had_left() -> None:
+    first = replace(RECORD, heap_free_min=1, figures=(replace(LATENCY, values=(40.0,)),))
+    last = replace(RECORD, test="z", outcome="failed")
+    base = replace(RUN, tests=(RECORD, replace(last, outcome="passed")))
+    found = compare(replace(RUN, tests=(first, last)), base)
+    assert [change.what for change in found.of("worse")] == [
+        "outcome",
+        "rule to pin",
+        "heap low-water",
+    ]
+
+
 def test_tests_and_figures_come_and_go() -> None:
     other = replace(RECORD, test="test_rules.py::test_adc", figures=())
     found = compare(replace(RUN, tests=(other,)), RUN)
@@ -227,6 +244,15 @@ records = st.builds(
     flash_writes=st.none() | st.integers(0, 50),
     resets=st.lists(st.text(max_size=5), max_size=2).map(tuple),
     figures=st.lists(figures, max_size=3, unique_by=lambda one: one.name).map(tuple),
+    series=st.lists(
+        st.builds(
+            Series,
+            name=st.text(max_size=5),
+            unit=st.sampled_from(["B", "ms", ""]),
+            points=st.lists(st.tuples(st.floats(0, 1e6), numbers), max_size=4).map(tuple),
+        ),
+        max_size=1,
+    ).map(tuple),
 )
 runs = st.builds(
     replace,
@@ -249,8 +275,228 @@ def test_turning_two_runs_round_turns_the_verdicts(one: Run, other: Run) -> None
     assert {(test, what, TURNED[verdict]) for test, what, verdict in there} == back
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(runs)
 def test_a_run_is_as_good_as_itself_and_survives_its_file(run: Run) -> None:
     assert {change.verdict for change in compare(run, run).changes} <= {"same"}
     assert from_json(to_json(run)) == run
+
+
+class Seen(HTMLParser):
+    """A page as a browser's parser sees it: fails where a tag is not closed by its own end."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.said = ""
+        self.paths: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in ("meta", "link", "br"):
+            self.open.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on") and name not in ("src", "srcdoc"), (tag, name)
+            if name == "id":
+                self.ids.append(str(value))
+            elif name == "href":
+                self.links.append(str(value))
+            elif name == "d":
+                self.paths.append(str(value))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.said += data
+
+
+FAILED = replace(
+    RECORD,
+    test="test_guard.py::test_max_on[a b]",
+    family="guard",
+    title="max_on switches off",
+    outcome="failed",
+    reason=(
+        "def test_max_on():\n>   wait()\nE   AssertionError: pin 4 <high> & \x1b[31mred\x1b[0m\x00"
+    ),
+    resets=("power-on", "watchdog", "watchdog"),
+)
+SKIPPED = replace(
+    RECORD, test="test_power.py::test_cut", family="power", title="Power goes", outcome="skipped",
+    reason="needs [power] in bench.toml", heap_free_min=None, flash_writes=None, figures=(),
+    series=(), resets=(),
+)  # fmt: skip
+
+
+def test_the_page_says_what_failed_first_and_links_to_it() -> None:
+    run = replace(RUN, tests=(RECORD, FAILED, SKIPPED))
+    base = replace(RUN, tests=(RECORD, replace(FAILED, outcome="passed"), SKIPPED))
+    seen = Seen(page(run, compare(run, base)))
+    order = [
+        "1 test failed",
+        "1 passed, 1 failed, 1 skipped",
+        "virtual ESP32 bench-1 at /dev/pts/3, firmware 0.1.0 on MicroPython 1.26.1",
+        "2026-11-21 10:00 UTC, 1 min 32 s",
+        "What failed",
+        "AssertionError: pin 4 <high>",
+        "Against the run of 2026-11-21 10:00 UTC",
+        "worse",
+        "passedfailed",  # the cells of what was and what is
+        "Rules",
+        "rule to pin",
+        "median5.5 ms",
+        "max6.5 ms",
+        "limit50 ms",
+        "free heap",
+        "Guard",
+        "60 KiB",
+        "power-on, watchdog (2 times)",
+        "def test_max_on():",
+        "Power",
+        "needs [power] in bench.toml",
+        "Not wired: power",
+    ]
+    at = 0
+    for told in order:
+        at = seen.said.find(told, at)
+        assert at >= 0, f"{told!r} is not on the page, or too early"
+    assert "red\\x00" in seen.said and "\x1b" not in seen.said
+    inner = [link.removeprefix("#") for link in seen.links if link.startswith("#")]
+    assert inner and set(inner) <= set(seen.ids) and len(seen.ids) == len(set(seen.ids))
+    assert [link for link in seen.links if not link.startswith("#")] == ["data:,"]
+
+
+def test_hostile_text_stays_text() -> None:
+    evil = "<script>alert(1)</script>\"' onload=x &amp;"
+    record = Record(
+        evil, evil, evil, "failed", evil, 1.0, 1, 1, (evil,),
+        (Figure(evil, evil, (1.0, 2.0, 3.0, 4.0), limit=1000.0),),
+        (Series(evil, evil, ((0.0, 1.0), (1.0, 2.0))),),
+    )  # fmt: skip
+    board = Board("virtual", evil, evil, evil, evil, evil)
+    run = Run(RUN.began, 1.0, board, evil, (evil,), {evil: evil}, evil, (record,))
+    base = replace(run, tests=(replace(record, outcome="passed"), replace(record, test=evil * 2)))
+    for other in (base, replace(base, machine="else")):
+        seen = Seen(page(run, compare(run, other)))
+        assert "script" not in seen.tags
+        assert seen.said.count(evil) > 15
+
+
+def test_a_planted_fault_a_board_without_a_base_and_an_empty_run() -> None:
+    assert "A fault was planted on purpose" in Seen(page(replace(RUN, planted="x"), None)).said
+    assert "Nothing failed" in Seen(page(RUN, None)).said
+    assert "Nothing got worse." in Seen(page(RUN, compare(RUN, RUN))).said
+    assert "no tests ran" in Seen(page(replace(RUN, tests=()), None)).said
+    assert "Nothing was shown" in Seen(page(replace(RUN, tests=(SKIPPED,)), None)).said
+
+
+@settings(max_examples=50, deadline=None)
+@given(runs, runs)
+def test_any_run_gives_a_page_and_a_few_lines(run: Run, base: Run) -> None:
+    comparison = compare(run, base)
+    for path in Seen(page(run, comparison)).paths:
+        assert "nan" not in path and "inf" not in path
+    assert len(text(run, comparison).splitlines()) <= 30
+
+
+def test_a_day_of_points_is_bounded_and_keeps_its_spikes() -> None:
+    points = [(float(at), 60_000.0 + at % 100) for at in range(86_400)]
+    points[40_000] = (40_000.0, 12.0)
+    points[40_001] = (40_001.0, 99_999.0)
+    thinned = thin(points)
+    assert len(thinned) <= MOST_POINTS
+    assert {points[0], points[40_000], points[40_001], points[-1]} <= set(thinned)
+    assert list(thinned) == sorted(thinned)
+    assert thin(points[:MOST_POINTS]) == points[:MOST_POINTS]
+    soak = replace(RECORD, series=(Series("free heap", "B", tuple(points)),))
+    many = replace(RUN, tests=tuple(replace(soak, test=f"t{at}") for at in range(10)))
+    html = page(many, None)
+    assert "86,400 points drawn as 500" in html
+    assert len(html) < 200_000
+
+
+def test_a_long_traceback_is_cut_to_its_end() -> None:
+    reason = "\n".join(f"line {at}" for at in range(5000)) + "\nE   the end" + "!" * 20_000
+    html = page(replace(RUN, tests=(replace(FAILED, reason=reason),)), None)
+    assert len(html) < 60_000 and "before this left out" in html and "!!!</pre>" in html
+
+
+def test_axes_are_marked_at_round_numbers() -> None:
+    assert ticks(0, 100) == [0, 50, 100]
+    assert ticks(59.2, 61.1) == pytest.approx([59.5, 60, 60.5, 61])
+    assert time_ticks(0, 86_400) == ([at * 10_800.0 for at in range(9)], 3600, "h")
+    assert time_ticks(0, 10_800)[0] == [at * 1800.0 for at in range(7)]
+    assert time_ticks(0, 30 * 86_400) == ([at * 432_000.0 for at in range(7)], 86_400, "d")
+    assert time_ticks(0, 1)[0] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (number(0), "0"),
+        (number(0.012345), "0.0123"),
+        (number(-1.2), "-1.2"),
+        (number(123_456), "123,456"),
+        (number(99.95), "100"),
+        (quantity(61_440, "B"), "60 KiB"),
+        (quantity(900, "B"), "900 B"),
+        (quantity(12_345, "ms"), "12.3 s"),
+        (quantity(3, ""), "3"),
+        (duration(0.0312), "31 ms"),
+        (duration(59.97), "1 min 0 s"),
+        (duration(86_400), "24 h 0 min"),
+    ],
+)
+def test_numbers_are_shown_with_the_digits_that_count(shown: str, said: str) -> None:
+    assert shown == said
+
+
+def test_the_terminal_says_what_failed_and_where_the_report_is() -> None:
+    run = replace(RUN, tests=(RECORD, FAILED, SKIPPED))
+    base = replace(RUN, tests=(RECORD, replace(FAILED, outcome="passed"), SKIPPED))
+    assert text(run, compare(run, base), Path("build/hil/report.html")).splitlines() == [
+        "virtual ESP32 bench-1: 1 passed, 1 failed, 1 skipped in 1 min 32 s",
+        "Failed:",
+        "  test_guard.py::test_max_on[a b]",
+        "    AssertionError: pin 4 <high> & ?[31mred?[0m?",
+        "Skipped 1 test: not wired are [power]",
+        "Worse than the run of 2026-11-21 10:00 UTC:",
+        "  test_guard.py::test_max_on[a b] outcome: passed → failed",
+        "Report: build/hil/report.html",
+    ]
+    assert "Nothing got worse since" in text(RUN, compare(RUN, RUN))
+
+
+@pytest.mark.parametrize(("failures", "skips"), [(40, 0), (40, 40), (3, 40), (0, 0)])
+def test_the_terminal_is_told_in_30_lines(failures: int, skips: int) -> None:
+    bad = [replace(FAILED, test=f"f{at}") for at in range(failures)]
+    away = [replace(SKIPPED, test=f"s{at}") for at in range(skips)]
+    base = replace(
+        RUN,
+        tests=tuple(replace(one, outcome="passed") for one in bad + away),
+        machine="a shelf",
+        planted="rule_deaf",
+    )
+    run = replace(RUN, tests=tuple(bad + away), planted="pin_stuck")
+    lines = text(run, compare(run, base), Path("report.html")).splitlines()
+    assert len(lines) <= 30 and lines[-1] == "Report: report.html"
+    assert sum("Assertion" in line for line in lines) >= min(failures, 6)
+    assert sum("skipped (it is not" in line for line in lines) >= (6 if skips > failures else 0)
+
+
+def test_the_line_of_a_failure_that_says_most() -> None:
+    assert gist("x\nE   assert 1 == 2\nE    more\nt.py:3: AssertionError") == "assert 1 == 2"
+    assert gist("the board went away\n") == "the board went away"
+    assert gist(" \n") == "no reason was given"

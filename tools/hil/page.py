@@ -56,10 +56,11 @@ def page(run: Run, comparison: Comparison | None) -> str:
 
 
 def safe(text: str) -> str:
-    """``text`` for HTML. What a terminal would obey is shown as a picture of the character."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    pictured = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda found: chr(0x2400 + ord(found[0])), text)
-    return escape(re.sub(r"[\x7f-\x9f\ufffe\uffff]", "\ufffd", pictured))
+    """``text`` for HTML: without a terminal's colours, and other control characters as escapes."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text.encode("utf-8", "replace").decode("utf-8"))
+    return escape(
+        re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]", lambda at: ascii(at[0])[1:-1], text)
+    )
 
 
 def _badge(word: str) -> str:
@@ -142,7 +143,10 @@ def _compared(comparison: Comparison, records: Sequence[Record]) -> str:
     for name, changes in (("New", comparison.of("new")), ("Gone", comparison.of("gone"))):
         parts.append(_names(name, changes, known))
     same = len(comparison.of("same"))
-    parts.append(f'<p class="muted">{count(same, "other comparison")} came out the same.</p>')
+    parts.append(
+        f'<p class="muted">{count(same, "other comparison")} came out the same. '
+        "Figures are compared by their medians.</p>"
+    )
     return "".join([*parts, "</section>"])
 
 
@@ -178,16 +182,20 @@ def _names(name: str, changes: Sequence[Change], known: Mapping[str, Record]) ->
 
 def _families(records: Sequence[Record]) -> str:
     rows = "".join(
-        f'<li><a href="#{_anchor("family " + name)}">{safe(name)}</a> {_bar(of)}</li>'
+        f'<li><a href="#{_anchor("family " + name)}">{safe(_family_name(name))}</a> {_bar(of)}</li>'
         for name, of in _by_family(records)
     )
     return f'<nav aria-label="Families"><h2>By family</h2><ul class=families>{rows}</ul></nav>'
 
 
+def _family_name(name: str) -> str:
+    return name.upper() if name in ("repl", "tls") else name.capitalize()
+
+
 def _family(name: str, records: Sequence[Record], changes: Changes) -> str:
     rows = "".join(_test(record, changes) for record in records)
     return (
-        f'<section id="{_anchor("family " + name)}"><h2>{safe(name.capitalize())}</h2>'
+        f'<section id="{_anchor("family " + name)}"><h2>{safe(_family_name(name))}</h2>'
         "<table class=tests><thead><tr><th>Outcome</th><th>Test</th><th class=num>Time</th>"
         "<th class=num>Heap low-water</th><th class=num>Flash writes</th><th>Resets</th></tr>"
         f"</thead>{rows}</table></section>"
@@ -195,13 +203,14 @@ def _family(name: str, records: Sequence[Record], changes: Changes) -> str:
 
 
 def _test(record: Record, changes: Changes) -> str:
+    took = "" if record.outcome == "skipped" else duration(record.seconds)
     heap = "" if record.heap_free_min is None else quantity(record.heap_free_min, "B")
     writes = "" if record.flash_writes is None else f"{record.flash_writes:,}"
     resets = " data-name=resets" if record.resets else ""
     cells = (
         f"<td>{_badge(record.outcome)}</td>"
         f"<td>{safe(record.title)} <code class=id>{safe(record.test)}</code></td>"
-        f"<td class=num data-name=time>{duration(record.seconds)}</td>"
+        f"<td class=num data-name=time>{took}</td>"
         f"<td class=num data-name=heap>{_beside(heap, record, 'heap low-water', changes)}</td>"
         f"<td class=num data-name=writes>{_beside(writes, record, 'flash writes', changes)}</td>"
         f"<td{resets}>{safe(_tally(record.resets))}</td>"
@@ -218,7 +227,7 @@ def _test(record: Record, changes: Changes) -> str:
 def _tally(words: Sequence[str]) -> str:
     many = Counter(words)
     return ", ".join(
-        word if times == 1 else f"{times} times {word}" for word, times in many.items()
+        word if times == 1 else f"{word} ({times} times)" for word, times in many.items()
     )
 
 
@@ -226,7 +235,7 @@ def _beside(shown: str, record: Record, what: str, changes: Changes) -> str:
     change = changes.get((record.test, what))
     if change is None or change.verdict not in ("worse", "better"):
         return shown
-    return f"{shown} {_badge(change.verdict)}<br><small>base {safe(change.was)}</small>"
+    return f"{shown}<br>{_badge(change.verdict)}<br><small>base {safe(change.was)}</small>"
 
 
 def _reason(record: Record) -> str:
@@ -252,7 +261,8 @@ def _figure(record: Record, figure: Figure, changes: Changes) -> str:
     if figure.limit is not None:
         word = "limit" if not figure.past_limit else "past its limit"
         past = " class=past" if figure.past_limit else ""
-        cells.append(f"<span{past}><small>{word}</small>{_amount(figure.limit, figure)}</span>")
+        amount = _amount(figure.limit, figure)
+        cells.append(f"<span{past}><small><i>{word}</i></small>{amount}</span>")
     note = f"{count(len(figure.values), 'value')}, {figure.better} is better"
     base = ""
     change = changes.get((record.test, figure.name))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 
 from tools.hil.record import Figure, Series
-from tools.hil.units import quantity, scale
+from tools.hil.units import count, quantity, scale
 
 MOST_POINTS = 500
 MOST_DOTS = 200
@@ -24,14 +24,23 @@ def strip(figure: Figure) -> str:
     """All values of ``figure`` on one axis, the box of their middle half, and its limit."""
     values = sorted(figure.values)
     limit = figure.limit
+    if len(values) == 1 and limit is None:
+        return "<div></div>"  # one dot without a scale says nothing
     # A limit far away would press all values into one dot; then the axis ends before it.
-    far = limit is not None and abs(limit) > 8 * max(abs(values[0]), abs(values[-1])) > 0
-    ends = [*values, *([] if limit is None or far else [limit])]
+    reach = max(abs(values[0]), abs(values[-1]))
+    far = limit is not None and len(values) > 1 and abs(limit) > 8 * reach > 0
+    if limit is None:
+        ends = values
+    elif far:
+        ends = [*values, math.copysign(1.2 * reach, limit)]  # no dot stands where the limit would
+    else:
+        ends = [*values, limit]
     low, high = min(ends), max(ends)
     if 0 < low <= 0.6 * high:
         low = 0.0
     if low == high:
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+        low, high = min(low, 0.0), max(high, 0.0)
+    high = high if high > low else low + 1.0
     span = high - low
 
     def x(value: float) -> str:
@@ -49,32 +58,27 @@ def strip(figure: Figure) -> str:
     dots = (
         f"M{x(value)} {14 + _shake(at):.1f}h0" for at, value in enumerate(_some(values, MOST_DOTS))
     )
-    parts.append(f'<path class="dots" d="{"".join(dots)}"/>')
     if limit is not None and not far:
         parts.append(f'<path class="limit" d="M{x(limit)} 0V30"/>')
-    told = f"{len(values)} values, {quantity(values[0], figure.unit)} to "
+    only = " only" if len(values) == 1 else ""
+    parts.append(f'<path class="dots{only}" d="{"".join(dots)}"/>')
+    told = f"{count(len(values), 'value')}, {quantity(values[0], figure.unit)} to "
     told += quantity(values[-1], figure.unit)
-    below = [_label(low, figure.unit, "left:0")]
+    ends_at = [quantity(low, figure.unit), quantity(high, figure.unit)]
     if far and limit is not None:
-        below.append(
-            f'<span class="end limit-name">limit {quantity(limit, figure.unit)} &rarr;</span>'
-        )
-    else:
-        below.append(f'<span class="end">{escape(quantity(high, figure.unit))}</span>')
+        told_limit = f"limit {quantity(limit, figure.unit)}"
+        ends_at = [f"← {told_limit}", ends_at[1]] if limit < 0 else [ends_at[0], f"{told_limit} →"]
+    below = "".join(f"<span>{escape(end)}</span>" for end in ends_at)
     return (
         f'<div class="strip"><svg viewBox="0 0 100 31" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(told)}">{"".join(parts)}</svg><div class="scale">'
-        f"{''.join(below)}</div></div>"
+        f"{below}</div></div>"
     )
-
-
-def _label(value: float, unit: str, style: str) -> str:
-    return f'<span style="{style}">{escape(quantity(value, unit))}</span>'
 
 
 def _shake(at: int) -> float:
     """Where around the middle the dot number ``at`` lies, so that equal values do not hide."""
-    return ((at * 0.618034) % 1 - 0.5) * 14  # the golden ratio spreads any count evenly
+    return ((at * 0.618034 + 0.5) % 1 - 0.5) * 14  # the golden ratio spreads any count evenly
 
 
 def _some(values: Sequence[float], most: int) -> Sequence[float]:
@@ -103,7 +107,7 @@ def thin(points: Sequence[Point], most: int = MOST_POINTS) -> Sequence[Point]:
 
 
 _TIME_UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
-_TIME_STEPS = (1, 2, 3, 5, 6, 10, 12, 15, 20, 30)
+_TIME_STEPS = (0.5, 1, 2, 3, 5, 6, 10, 12, 15, 20, 30)
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:

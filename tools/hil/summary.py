@@ -19,13 +19,13 @@ def text(run: Run, comparison: Comparison | None, report: Path | None = None) ->
     """At most 30 lines: counts, failures, what got worse, and where ``report`` lies."""
     board = run.board
     lines = [f"{board.kind} {board.chip} {board.device}: {counts(run.tests)}"]
-    lines[0] += f" in {duration(run.seconds)}"
+    lines[0] = _cut(f"{lines[0]} in {duration(run.seconds)}")
     if run.planted:
-        lines.append(f"A fault was planted on purpose: {run.planted}")
+        lines.append(_cut(f"A fault was planted on purpose: {run.planted}"))
     failed = [record for record in run.tests if record.outcome == "failed"]
     # What failed may take the room that is left by what got worse, and the other way round.
     worse = [] if comparison is None else list(comparison.of("worse"))
-    room = MOST_LINES - 10
+    room = MOST_LINES - 11
     for_worse = min(len(worse), max(6, room - 2 * len(failed)))
     lines += _listed("Failed:", [_failure(record) for record in failed], (room - for_worse) // 2)
     lines += _missing(run)

@@ -26,6 +26,8 @@ def scale(size: float, unit: str) -> tuple[float, str]:
         return _KIB * _KIB, "MiB"
     if unit == "B" and size >= 10 * _KIB:
         return _KIB, "KiB"
+    if unit == "ms" and size >= 10_000:
+        return 1000, "s"
     return 1, unit
 
 
@@ -48,10 +50,11 @@ def duration(seconds: float) -> str:
 
 
 def percent(was: float, now: float) -> str:
-    """How much larger ``now`` is, as "+12 %"; "" where a share says nothing."""
+    """How much larger ``now`` is, as "+12 %"; "" where a share says nothing, or there is none."""
     if was == 0 or (was < 0) != (now < 0):
         return ""
-    return f"{(now - was) / abs(was) * 100:+,.0f} %"
+    share = round((now - was) / abs(was) * 100)
+    return f"{share:+,} %" if share else ""
 
 
 def moment(began: str) -> str:
