@@ -98,11 +98,13 @@ def check(home: Home, option: Path | None) -> list[str]:
     told = shown(path) if path.exists() else f"no file ({shown(path)} is not there)"
     lines = [f"{told}: it can be used"]
     lines += [f"warning: {warning}" for warning in reading.warnings]
-    errors = []
+    errors, missing = [], []
     backends = [["commands", "edge", "-", "in this process", "-"]]
     for index, backend in enumerate(reading.config.backends):
         try:
-            backends.append(_backend_row(backend, folder_of(home)))
+            row, lack = _backend_row(backend, folder_of(home))
+            backends.append(row)
+            missing += [f"serve will not start: {lack}"] if lack else []
         except ConfigError as error:
             line = reading.lines.get(("backend", index))
             errors.append(f"{path}, line {line}: {error}" if line else f"{path}: {error}")
@@ -111,12 +113,14 @@ def check(home: Home, option: Path | None) -> list[str]:
     from tools.render import Paint, table
 
     lines += ["", *table(["backend", "tier", "model", "where", "key"], backends, Paint()), ""]
+    lines += [*missing, ""] if missing else []
     lines += _router_lines(reading.config)
     budgets = [_cap_text(cap) for cap in reading.config.caps] or ["none"]
     return [*lines, *(f"budget   {budget}" for budget in budgets)]
 
 
-def _backend_row(backend: BackendConfig, folder: Path) -> list[str]:
+def _backend_row(backend: BackendConfig, folder: Path) -> tuple[list[str], str]:
+    """Its row, and what to do where its key is not there ("" where it is)."""
     from companion.backends.make import complete, plan
 
     parts = plan(backend, folder=folder, today=date.today())
@@ -125,12 +129,12 @@ def _backend_row(backend: BackendConfig, folder: Path) -> list[str]:
     if parts.kind == "llama":
         where = str(backend.path)
         house = "" if backend.path and backend.path.is_file() else f": {_MISSING}"
-    key = _key_text(complete(backend, folder))
-    return [parts.card.name, parts.card.tier, parts.card.model or "-", where + house, key]
+    key, lack = _key_text(complete(backend, folder))
+    return [parts.card.name, parts.card.tier, parts.card.model or "-", where + house, key], lack
 
 
-def _key_text(backend: BackendConfig) -> str:
-    """Where a key is from, and whether it is there."""
+def _key_text(backend: BackendConfig) -> tuple[str, str]:
+    """Where a key is from and whether it is there; and what to do where it is not."""
     from companion.config import ConfigError, read_key
     from companion.config.keys import exposed
 
@@ -140,14 +144,14 @@ def _key_text(backend: BackendConfig) -> str:
         or (backend.key_keyring and f"keyring {backend.key_keyring}")
     )
     if not source:
-        return "none"
+        return "none", ""
     try:
         read_key(backend)
-    except ConfigError:
-        return f"{source}: {_MISSING}"
+    except ConfigError as error:
+        return f"{source}: {_MISSING}", str(error)
     if backend.key_file and exposed(backend.key_file):
-        return f"{source}: found, but others can read it; chmod 600"
-    return f"{source}: found"
+        return f"{source}: found, but others can read it; chmod 600", ""
+    return f"{source}: found", ""
 
 
 def _router_lines(config: Config) -> Iterator[str]:

@@ -69,6 +69,13 @@ def test_check_prints_what_would_run(tmp_path: Path) -> None:
     assert "sk-made-up-key" not in done.stdout + done.stderr
     without = ganglion("config", "check", str(file), home=tmp_path)
     assert without.returncode == 0 and "$CHEAP_KEY: MISSING" in without.stdout
+    said = "serve will not start: backend cheap: the environment variable CHEAP_KEY is not set"
+    assert said in without.stdout and "export CHEAP_KEY=" in without.stdout
+    assert "will not start" not in done.stdout
+    # serve says the same, and does not start.
+    refused = ganglion("serve", home=tmp_path)
+    assert refused.returncode == 2 and "export CHEAP_KEY=" in refused.stderr, refused.stderr
+    assert "key_file" in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_check_says_when_a_model_file_is_not_there(tmp_path: Path) -> None:
