@@ -1,7 +1,7 @@
 """What is kept: answers, claims on budgets, what is known of backends."""
 
 from companion.store.batch import KEPT_MAX
-from companion.store.driver import StoreError
+from companion.store.driver import Away, StoreError
 from companion.store.health import Health, HealthRow
 from companion.store.ledger import Ledger
 from companion.store.row import Row
@@ -10,6 +10,7 @@ from companion.store.tokens import TokenRow, Tokens
 
 __all__ = [
     "KEPT_MAX",
+    "Away",
     "Health",
     "HealthRow",
     "Ledger",

@@ -100,7 +100,7 @@ class Ledger:
                     cleaned = loop.time()
                     await self.clean()
             except StoreError as error:
-                log.info("the ledger is tended later: %s", error)
+                self._batches.notice(error)
             except Exception:
                 log.exception("tending the ledger failed")
             # An idle companion writes nothing: there is nothing to take over from it.
