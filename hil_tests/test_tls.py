@@ -88,7 +88,7 @@ def impostors(bench: Bench, folder: Path) -> Iterator[dict[str, EmbeddedBroker]]
 def test_whom_it_does_not_trust_it_tells_nothing(
     board: Board, faults: Faults, bench: Bench, record: Recorder, tmp_path: Path
 ) -> None:
-    """A broker with a certificate that is not right, or none, hears nothing of it, and it goes on"""
+    """A broker whose certificate is not right, or that has none, hears nothing of the board"""
     boot = board.reset()
     board.do("schedule_set", name="beat", when="every 1 s", tool="get_time", args={})
     at_s = time.monotonic()
