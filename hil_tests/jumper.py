@@ -60,6 +60,12 @@ class Jumper:
                 "jumper, and at [jumper] in bench.toml"
             )
 
+    def fresh(self) -> None:
+        """The same after a new start. Where nearly every tool was used since the last one, there
+        may be no memory to check a routine (docs/limits.md)."""
+        self.board.reset()
+        self.ready()
+
 
 def changed(look: Callable[[], bool], what: str, seconds: float) -> Span:
     """When ``look`` began to be true. AssertionError where it did not within ``seconds``."""

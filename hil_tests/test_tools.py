@@ -173,6 +173,7 @@ def test_counter(board: Board, jumper: Jumper) -> None:
 @pytest.mark.needs("jumper")
 def test_counter_of_fast_pulses(board: Board, jumper: Jumper) -> None:
     """100 pulses as fast as the chip sends them are 100; bounces of a contact are one"""
+    jumper.fresh()
     steps = [{"call": ["gpio_write", {"pin": jumper.from_pin, "value": value}]} for value in (1, 0)]
     burst = {"repeat": "$n", "do": steps}
     last = [{"notify": "done"}]
@@ -455,6 +456,7 @@ def test_rules_are_told(board: Board) -> None:
 @pytest.mark.needs("jumper")
 def test_routine(board: Board, jumper: Jumper) -> None:
     """A routine is checked, tried out, approved, run, cut short with its finally run, forgotten"""
+    jumper.fresh()
     switch = [{"call": ["gpio_write", {"pin": jumper.from_pin, "value": v}]} for v in (0, 1)]
     program = {
         "name": "air",
