@@ -97,6 +97,8 @@ class Turns:
     _complaints: dict[str, float] = field(default_factory=dict)
     _sizes: Sizes = field(default_factory=Sizes)
     _settling: set[asyncio.Task[None]] = field(default_factory=set)
+    _slow: bool = False
+    """The last settling took too long, and that was told."""
 
     # -- what arrives
 
@@ -345,8 +347,9 @@ class Turns:
         settle = self.router.settle(entry.device, entry.ask.id, bill, payload)
         task = self._spawn(settle)
         done, _ = await asyncio.wait({task}, timeout=SETTLE_S)
-        if not done:
+        if not (done or self._slow):
             log.warning("counting an ask of %s takes long; its answer goes first", entry.device)
+        self._slow = not done
 
     async def _settle_and_finish(self, entry: Open, bill: Bill, payload: bytes, row: Row) -> None:
         await self._settle(entry, bill, payload)
