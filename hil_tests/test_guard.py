@@ -27,6 +27,7 @@ def test_max_on(board: Board, jumper: Jumper, record: Recorder) -> None:
     board.do("limit_set", pin=jumper.from_pin, max_on_s=2, safe=0)
     on = jumper.drive(1)
     assert jumper.reads() == 1
+    time.sleep(1)
     jumper.drive(1)  # does not extend it
     on_time(record, "max_on_s", jumper.becomes(0, 10).since(on), 2)
     told = board.wait_event("limit", 10, began_s, pin=jumper.from_pin)

@@ -129,7 +129,8 @@ def test_events(board: Board) -> None:
     for event, payload, runs in (
         ("temp", 24, None),
         ("temp", {"value": 25.5}, "hot"),
-        ("temp", "24.0", None),  # still, by its hysteresis
+        ("temp", "24.0", None),
+        ("temp", 26, None),  # it held all the while, by its hysteresis
         ("temp", "22.5", None),
         ("temp", "30", "hot"),
         ("door", "closed", None),
