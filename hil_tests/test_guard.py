@@ -143,8 +143,8 @@ def test_safe_level_at_boot(board: Board, jumper: Jumper) -> None:
     """After a reset an output is at its safe level, no PWM goes on, and its limits hold"""
     pin = jumper.from_pin
     limit = board.do("limit_set", pin=pin, safe=1, min_off_s=600)["limit"]
-    # On, since 1 is off.
-    board.do("pwm_set", pin=pin, freq=1000, duty=5)
+    # On, since 1 is off; and the same whenever it is looked at.
+    board.do("pwm_set", pin=pin, freq=1000, duty=0)
     assert jumper.reads() == 0
     board.reset()
     assert [jumper.reads() for _ in range(8)] == [1] * 8

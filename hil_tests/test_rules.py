@@ -242,16 +242,15 @@ def test_a_storm_of_events(board: Board, record: Recorder) -> None:
     sent = 60
     for _ in range(sent):
         _send(board, "bell", "")
-    stormed_s = time.monotonic() - began_s
+    asked_s = time.monotonic()
+    board.do("get_time")
+    answer_ms = (time.monotonic() - asked_s) * 1000
+    record.figure("answer behind a storm", "ms", answer_ms, limit=ANSWER_MS)
     dropped = board.wait_event("error", 60, began_s, on="event").body["msg"]
     came = [heard.body for heard in board.wire.of("event", began_s)]
-    fired = len(board.events("fired", began_s, by="ring"))
+    runs = board.events("fired", began_s, by="ring")
+    fired, stormed_s = len(runs), runs[-1].at_s - began_s
     untold = sum(body.get("dropped", 0) for body in came)
     assert "came too fast" in dropped, dropped
     assert fired + untold + int(dropped.split()[0]) == sent, (fired, untold, dropped)
-    answered_s = time.monotonic()
-    _fired(board, began_s)
-    record.figure(
-        "answer after a storm", "ms", (time.monotonic() - answered_s) * 1000, limit=ANSWER_MS
-    )
     assert 4 <= fired + untold <= 16 + 4 * (stormed_s + 2), (fired, stormed_s)
