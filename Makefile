@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ganglion-setup
 # Most of a test is waiting for a board; one file's tests stay together. WORKERS= runs one by one.
 WORKERS ?= --numprocesses 2 --dist loadfile
 
-.PHONY: help setup ready demo flash update test test-slow lint bench clean
+.PHONY: help setup ready demo flash update hil test test-slow lint bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,10 @@ flash: ready  ## put Ganglion on a board (PORT=/dev/ttyUSB0, IMAGE=file, ERASE=1
 
 update: ready  ## bring boards that run to this firmware (DEVICE="kitchen hall", OLDER=1)
 	@$(BIN)/ganglion update $(DEVICE) $(if $(filter 1,$(OLDER)),--older)
+
+hil: ready  ## the bench's tests on a virtual board (PORT=/dev/ttyUSB0: a real one; BASE=run.json, SOAK=hours)
+	@PORT='$(PORT)' HOST='$(HOST)' WIRING='$(WIRING)' BASE='$(BASE)' SOAK='$(SOAK)' OUT='$(OUT)' \
+	  PLANT='$(PLANT)' RESTORE='$(RESTORE)' YES='$(YES)' $(BIN)/python -m tools.hil $(ARGS)
 
 test: ready  ## every test at its everyday size
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)

@@ -1,6 +1,6 @@
 """The check that every answer passes before it leaves for a device."""
 
-from companion import wire
+from companion import wire, wire_out
 from companion.backends.base import Answer, Backend
 from companion.router import Accept, Invalid
 from companion.toolset import Toolset
@@ -26,7 +26,7 @@ def acceptor(ask_id: str, toolset: Toolset) -> Accept:
             pairs.append((call.tool, call.args))
         by = f"{backend.card.tier}/{backend.card.name}"
         try:
-            return wire.encode_answer(ask_id, by, pairs, say or None, answer.more)
+            return wire_out.encode_answer(ask_id, by, pairs, say or None, answer.more)
         except wire.WireError as error:
             raise Invalid(error.msg) from None
 
@@ -43,8 +43,10 @@ def text_acceptor(ask_id: str) -> Accept:
         if not answer.say or not answer.say.strip():
             raise Invalid("it says nothing")
         try:
-            say = wire.fit(answer.say, wire.TEXT_BYTES_MAX)
-            return wire.encode_answer(ask_id, f"{backend.card.tier}/{backend.card.name}", say=say)
+            say = wire_out.fit(answer.say, wire.TEXT_BYTES_MAX)
+            return wire_out.encode_answer(
+                ask_id, f"{backend.card.tier}/{backend.card.name}", say=say
+            )
         except wire.WireError as error:
             raise Invalid(error.msg) from None
 

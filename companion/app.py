@@ -24,6 +24,7 @@ from companion.link import BrokerUrl, Link, PahoLink
 from companion.meter.budget import Budgets
 from companion.meter.calendar import Calendar
 from companion.meter.energy import Energy
+from companion.ops.budgets import BudgetGauges
 from companion.ops.logs import log_answer
 from companion.ops.metrics import Metrics
 from companion.ops.traces import make_tracer
@@ -191,19 +192,22 @@ class Companion:
         gauge(
             "breaker_open",
             "1 while a backend is left alone.",
-            lambda: {c.card.name: bool(c.unfit) for c in self.router.snapshot().candidates},
-            label="backend",
+            lambda: {(c.card.name,): bool(c.unfit) for c in self.router.snapshot().candidates},
+            labels=("backend",),
         )
         gauge(
             "expected_seconds",
             "The 95th percentile of a backend's answers, as the router expects it.",
-            lambda: {c.card.name: c.p95_ms / 1000 for c in self.router.snapshot().candidates},
-            label="backend",
+            lambda: {(c.card.name,): c.p95_ms / 1000 for c in self.router.snapshot().candidates},
+            labels=("backend",),
         )
         if store is not None:
             gauge("store_ok", "1 while the database can be written.", lambda: not store.problem)
             gauge("store_rows_waiting", "Answers not written yet.", lambda: store.waiting)
             gauge("store_rows_dropped", "Answers that never will be.", lambda: store.dropped)
+            BudgetGauges(
+                lambda: self.config, lambda: [d.id for d in self.fleet], store.ledger.counted
+            ).into(self.metrics)
 
     def _record(self, row: Row) -> None:
         self.metrics.record(row)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from companion import wire
+from companion import wire, wire_out
 from companion.backends.base import Card
 from companion.config.model import Policy
 from companion.fleet import Fleet, Presence
@@ -168,7 +168,7 @@ class Dispatch:
         device = self.id_of(device)
         boot = await self._reach(device)
         id_, exp = self._next_id(policy or ""), int(self._clock()) + self._life_s
-        payload = _encoded(lambda: wire.encode_say(id_, boot, exp, text, speaker))
+        payload = _encoded(lambda: wire_out.encode_say(id_, boot, exp, text, speaker))
         turn = Turn(text)
         began = time.perf_counter()
         waiter = self._waiter(device, id_, boot)
@@ -194,7 +194,7 @@ class Dispatch:
         device = self.id_of(device)
         boot = await self._reach(device)
         id_, exp = self._next_id(), int(self._clock()) + self._life_s
-        payload = _encoded(lambda: wire.encode_do(id_, boot, exp, tool, args))
+        payload = _encoded(lambda: wire_out.encode_do(id_, boot, exp, tool, args))
         waiter = self._waiter(device, id_, boot)
         try:
             done = await self._exchange(device, wire.down(device, "do"), payload, waiter)
@@ -243,8 +243,8 @@ class Dispatch:
         DispatchError where several have it."""
         found = self._fleet.called(device)
         if len(found) > 1:
-            ids = ", ".join(d.id for d in found)
-            msg = f"several devices are called '{device}': say which by id, of {wire.fit(ids, 300)}"
+            ids = wire_out.fit(", ".join(d.id for d in found), 300)
+            msg = f"several devices are called '{device}': say which by id, of {ids}"
             raise DispatchError(409, "ambiguous_device", msg)
         return found[0].id if found else device
 
@@ -260,7 +260,7 @@ class Dispatch:
         if entry is None or entry.boot is None:
             ids = ", ".join(d.id for d in self._fleet)
             known = f"known are: {ids}" if ids else "none has been heard of yet"
-            msg = f"no device '{device}' has been heard of; {wire.fit(known, 300)}"
+            msg = f"no device '{device}' has been heard of; {wire_out.fit(known, 300)}"
             raise DispatchError(404, "unknown_device", msg)
         if not entry.online:
             msg = f"'{device}' is offline; check its power and its network, then say it again"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from companion import wire
+from companion import wire, wire_out
 from companion.accept import acceptor, text_acceptor
 from companion.asked import Open, Watch, answer_row, beside_rows, unanswered_row
 from companion.backends.base import Message, Request, newest_text
@@ -97,6 +97,8 @@ class Turns:
     _complaints: dict[str, float] = field(default_factory=dict)
     _sizes: Sizes = field(default_factory=Sizes)
     _settling: set[asyncio.Task[None]] = field(default_factory=set)
+    _slow: bool = False
+    """The last settling took too long, and that was told."""
 
     # -- what arrives
 
@@ -116,7 +118,7 @@ class Turns:
             watch.asked(device, turn, size)
         if ask.want == "time":
             # Never from the cache: an old time would set the clock back.
-            self._send(device, turn, wire.encode_time(ask.id, int(self.clock())), watch)
+            self._send(device, turn, wire_out.encode_time(ask.id, int(self.clock())), watch)
             return
         known = self._answers.get(key)
         if known is not None:
@@ -130,7 +132,7 @@ class Turns:
             return
         toolset = self.fleet.toolset(device, ask.tools)
         if toolset is None:
-            self._send(device, turn, wire.encode_resend(ask.id, ("tools",)), watch)
+            self._send(device, turn, wire_out.encode_resend(ask.id, ("tools",)), watch)
             return
         self._begin(device, ask, toolset, entry)
 
@@ -149,7 +151,7 @@ class Turns:
             entry.task.cancel()
         del self._open[(device, ask_id)]
         self._remember(entry)
-        payload = wire.encode_err(ask_id, "canceled", "the device gave this ask up")
+        payload = wire_out.encode_err(ask_id, "canceled", "the device gave this ask up")
         row = unanswered_row(entry, bill, self._sizes, self.clock(), "canceled", "canceled")
         # From here on for its doubles, whatever the counting takes.
         self._answers.put((device, ask_id), payload)
@@ -283,7 +285,7 @@ class Turns:
         elif len(self._open) >= self.concurrent_max:
             # Spread, or all who were turned away come back together.
             busy_ms = random.randint(BUSY_MS // 2, BUSY_MS * 2)
-            self._send(device, entry.turn, wire.encode_busy(ask.id, busy_ms), entry.watch)
+            self._send(device, entry.turn, wire_out.encode_busy(ask.id, busy_ms), entry.watch)
             entry.trace.end("busy")
         else:
             self._open[(device, ask.id)] = entry
@@ -323,7 +325,7 @@ class Turns:
                 outcome.bill,
             )
         elif isinstance(outcome, Needs):
-            payload = wire.encode_resend(ask.id, outcome.missing)
+            payload = wire_out.encode_resend(ask.id, outcome.missing)
             self._send(entry.device, entry.turn, payload, entry.watch)
             entry.trace.end("resend")
         elif isinstance(outcome, Repeated):
@@ -345,8 +347,9 @@ class Turns:
         settle = self.router.settle(entry.device, entry.ask.id, bill, payload)
         task = self._spawn(settle)
         done, _ = await asyncio.wait({task}, timeout=SETTLE_S)
-        if not done:
+        if not (done or self._slow):
             log.warning("counting an ask of %s takes long; its answer goes first", entry.device)
+        self._slow = not done
 
     async def _settle_and_finish(self, entry: Open, bill: Bill, payload: bytes, row: Row) -> None:
         await self._settle(entry, bill, payload)
@@ -400,7 +403,7 @@ class Turns:
 def _payload(entry: Open, outcome: Answered | NoAnswer) -> bytes:
     if isinstance(outcome, Answered):
         return outcome.payload
-    return wire.encode_err(entry.ask.id, "no_answer", outcome.msg)
+    return wire_out.encode_err(entry.ask.id, "no_answer", outcome.msg)
 
 
 _NO_TEXT: Final = Signal(False)

@@ -9,11 +9,11 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from companion import wire
+from companion import wire, wire_out
 from companion.fleet import Fleet, Presence
 from companion.link import LinkFull
 
@@ -165,9 +165,9 @@ class Updates:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_listening = fleet.listen(self._on_presence)
 
-    def start(self, package: Package, keys: Mapping[str, bytes], *, older: bool = False) -> str:
-        """Begin with each device of ``keys``; the job's id. Raises UpdateError."""
-        for device in keys:
+    def check(self, devices: Iterable[str]) -> None:
+        """Raises UpdateError where an update of one of them cannot begin now."""
+        for device in devices:
             running = self._running.get(device)
             # One that has ended may still be telling so.
             if running is not None and not running.ended:
@@ -179,6 +179,10 @@ class Updates:
             if not entry.online:
                 msg = f"'{device}' is not online: is it powered, and in reach of its Wi-Fi?"
                 raise UpdateError(409, "offline", msg)
+
+    def start(self, package: Package, keys: Mapping[str, bytes], *, older: bool = False) -> str:
+        """Begin with each device of ``keys``; the job's id. Raises UpdateError."""
+        self.check(keys)
         while len(self._jobs) >= JOBS_MAX:
             gone = next((i for i, job in self._jobs.items() if all(u.ended for u in job)), None)
             if gone is None:
@@ -311,10 +315,10 @@ class Updates:
         id_, package = self._ids.next(), update.package
         update.ids.add(id_)
         update.refused = ""
-        payload = wire.encode_offer(
+        payload = wire_out.encode_offer(
             update.key,
             update.device,
-            wire.Terms(
+            wire_out.Terms(
                 id_,
                 entry.boot,
                 int(self._clock()) + wire.LIFE_S,
@@ -349,7 +353,7 @@ class Updates:
         update.state = "sending"
         content = len(update.package.manifest if path == MANIFEST else update.package.files[path])
         update.sent = max(update.sent, update.package.ends[path] - content + at)
-        self._send(update, wire.encode_chunk(id_, at, path, data))
+        self._send(update, wire_out.encode_chunk(id_, at, path, data))
 
     def _send(self, update: Update, payload: bytes) -> None:
         topic = wire.down(update.device, "update")

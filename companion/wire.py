@@ -1,21 +1,20 @@
 """The messages of ``docs/protocol.md`` as models, with their limits, topics and ids.
 
-``parse`` reads what a device sent; ``encode`` writes what it will read. ``python -m
+``parse`` reads what a device sent; what it will read is written by ``wire_out``. ``python -m
 companion.wire`` writes a JSON Schema of each message to ``companion/schemas/``.
 
 Unknown fields are ignored: a newer device may say more than this companion understands. Types
 are strict, ``"1"`` is no number. Nothing here decides what to do about a message.
 """
 
-import hmac
 import json
 import re
 import secrets
 import string
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -26,7 +25,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticSerializationError, to_json
 
 MESSAGE_BYTES_MAX: Final = 4096
 TEXT_BYTES_MAX: Final = 1024
@@ -433,6 +431,14 @@ def parse(kind: type[M], payload: bytes) -> M:
         raise _wire_error(payload, error) from None
 
 
+def check(kind: type[_Model], message: Json) -> None:
+    """Raises WireError where ``message`` does not fit."""
+    try:
+        kind.model_validate(message)
+    except ValidationError as error:
+        raise _wire_error(b"", error) from None
+
+
 def _wire_error(payload: bytes, error: ValidationError) -> WireError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] != "json_invalid":
@@ -443,113 +449,6 @@ def _wire_error(payload: bytes, error: ValidationError) -> WireError:
     except UnicodeDecodeError as bad:
         return WireError("bad_utf8", f"byte {bad.start} is not UTF-8")
     return WireError("bad_json", first["msg"])
-
-
-# -- bytes out. Plain dicts and pydantic's serialiser: what is written here is known to be valid,
-# and checking it again would cost more than writing it.
-
-
-def encode(message: Mapping[str, Any]) -> bytes:
-    """Compact JSON in UTF-8. Raises WireError ``too_big`` or ``bad_message``."""
-    try:
-        payload = to_json(message)
-    except PydanticSerializationError as error:
-        raise WireError("bad_message", f"it cannot be written as JSON: {error}") from None
-    if len(payload) > MESSAGE_BYTES_MAX:
-        raise WireError("too_big", f"{len(payload)} bytes; at most {MESSAGE_BYTES_MAX}")
-    return payload
-
-
-def encode_say(id_: str, boot: int, exp: int, text: str, speaker: str = "") -> bytes:
-    """A ``say``. Raises WireError when a bound is passed."""
-    message: dict[str, Any] = {"id": id_, "boot": boot, "exp": exp, "text": text}
-    if speaker:
-        message["from"] = speaker
-    try:
-        Say.model_validate(message)
-    except ValidationError as error:
-        raise _wire_error(b"", error) from None
-    return encode(message)
-
-
-def encode_do(id_: str, boot: int, exp: int, tool: str, args: Json) -> bytes:
-    """A ``do``. Raises WireError."""
-    return encode({"id": id_, "boot": boot, "exp": exp, "tool": tool, "args": args})
-
-
-def encode_answer(
-    id_: str, by: str, calls: Sequence[tuple[str, Json]] = (), say: str | None = None, more: int = 0
-) -> bytes:
-    """Calls and text; defaults are left out. Raises WireError."""
-    message: dict[str, Any] = {"id": id_, "by": by}
-    if calls:
-        message["calls"] = calls
-    if say is not None:
-        message["say"] = say
-    if more:
-        message["more"] = more
-    return encode(message)
-
-
-def encode_err(id_: str, code: str, msg: str) -> bytes:
-    """A failure."""
-    return encode({"id": id_, "err": {"code": code, "msg": msg}})
-
-
-def encode_resend(id_: str, parts: Sequence[str]) -> bytes:
-    """Ask again with these parts whole."""
-    return encode({"id": id_, "resend": list(parts)})
-
-
-def encode_busy(id_: str, ms: int) -> bytes:
-    """Ask again after ``ms`` milliseconds."""
-    return encode({"id": id_, "busy": max(1, min(ms, BUSY_MS_MAX))})
-
-
-def encode_time(id_: str, unix_s: int) -> bytes:
-    """The time."""
-    return encode({"id": id_, "time": unix_s})
-
-
-class Terms(NamedTuple):
-    """What an offer says, but for its MAC; see `Offer`."""
-
-    id: str
-    boot: int
-    exp: int
-    v: int
-    fw: str
-    size: int
-    manifest: str
-    older: bool = False
-
-
-def offer_text(device: str, terms: Terms) -> bytes:
-    """What the MAC of an offer is over: a field a line."""
-    fields = ("ganglion update", device, *terms[:-1], int(terms.older))
-    return "\n".join(map(str, fields)).encode()
-
-
-def encode_offer(key: bytes, device: str, terms: Terms) -> bytes:
-    """An ``offer``, signed."""
-    message: dict[str, Any] = terms._asdict()
-    if not terms.older:
-        del message["older"]
-    message["mac"] = hmac.digest(key, offer_text(device, terms), "sha256").hex()
-    return encode(message)
-
-
-def encode_chunk(id_: str, at: int, path: str, data: bytes) -> bytes:
-    """A chunk: one line that says which, then the bytes as they are."""
-    return f"{id_} {at} {path}\n".encode() + data
-
-
-def fit(text: str, limit_bytes: int) -> str:
-    """``text`` cut to the limit at a character, with an ellipsis where something is missing."""
-    raw = text.encode(errors="replace")
-    if len(raw) <= limit_bytes:
-        return raw.decode()
-    return raw[: limit_bytes - 3].decode(errors="ignore") + "…"
 
 
 # -- schemas

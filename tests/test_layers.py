@@ -140,6 +140,7 @@ FIRMWARE = {
 # From the bottom up. A part imports itself and what stands above it here, and none beside it.
 COMPANION_ORDER = [
     {"chart", "wire", "zones"},
+    {"wire_out"},
     {"link", "meter", "context", "toolset"},
     {"config"},
     {"store"},

@@ -140,10 +140,11 @@ def _build(source: Path, root: Path, keep: list[str] | None) -> Build:
                 path.rmdir()
         elif relative.as_posix() not in after and relative.as_posix() != "manifest.json":
             path.unlink()
-    return Build(root, after, _version(source))
+    return Build(root, after, version_of(source))
 
 
-def _version(source: Path) -> str:
+def version_of(source: Path) -> str:
+    """What the firmware in ``source`` calls itself, "" where it does not."""
     try:
         text = (source / _PACKAGE / "__init__.py").read_text()
     except OSError:

@@ -14,11 +14,18 @@ from typing import Annotated, Any
 
 import typer
 
+from tools import backend_commands, board_commands, report, tokens
 from tools import ca as authority
 from tools import config as configuration
-from tools import report, tokens
-from tools.options import ConfigOption, HomeOption, JsonOption
-from tools.plaintext import InsecureOption
+from tools.options import (
+    BrokerOption,
+    CaOption,
+    ConfigOption,
+    HomeOption,
+    InsecureOption,
+    JsonOption,
+    RenewOption,
+)
 from tools.problem import FAILED, Problem, Usage
 
 app = typer.Typer(
@@ -29,29 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-BrokerOption = Annotated[
-    str,
-    typer.Option("--broker", metavar="URL", envvar="GANGLION_BROKER", show_envvar=True,
-                 help="Your own broker, as mqtts://user:password@host."),
-]  # fmt: skip
-CaOption = Annotated[
-    Path | None,
-    typer.Option("--ca", metavar="FILE", help="PEM file of the authority that your broker uses."),
-]
-PortOption = Annotated[
-    str,
-    typer.Option("--port", metavar="DEVICE", envvar="PORT", show_envvar=True,
-                 help="The board's serial port; found by itself where there is only one."),
-]  # fmt: skip
-
-
-backends_app = typer.Typer(
-    help="Who can answer: providers, models, prices; and whether one of them works.",
-    no_args_is_help=True,
-)
-app.add_typer(backends_app, name="backends")
-
 
 PolicyOption = Annotated[
     str,
@@ -134,126 +118,11 @@ def serve(
     )
 
 
-@app.command()
-def flash(
-    port: PortOption = "",
-    image: Annotated[
-        Path | None,
-        typer.Option("--image", metavar="FILE", envvar="IMAGE", show_envvar=True,
-                     help="A MicroPython image of your own."),
-    ] = None,
-    erase: Annotated[
-        bool,
-        typer.Option("--erase", help="Erase the whole flash first: memory, routines, settings."),
-    ] = False,
-    device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "",
-    wifi: Annotated[
-        str, typer.Option("--wifi", metavar="NAME", help="Another Wi-Fi network for it.")
-    ] = "",
-    renew: Annotated[
-        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
-    ] = False,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    home: HomeOption = None,
-) -> None:  # fmt: skip
-    """Put MicroPython and Ganglion on a board, and have it come online."""
-    from tools.flash import command
-    from tools.state import Home
-
-    command.flash(
-        command.Options(
-            Home(home), port, device, wifi, renew, ca, insecure, image=image, erase=erase
-        )
-    )
-
-
-@app.command()
-def provision(
-    port: PortOption = "",
-    change: Annotated[
-        str,
-        typer.Option("--change", metavar="WHAT",
-                     help="Only this: wifi, broker or name. Default: everything is asked for."),
-    ] = "",
-    device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "",
-    wifi: Annotated[
-        str, typer.Option("--wifi", metavar="NAME", help="Its Wi-Fi network.")
-    ] = "",
-    renew: Annotated[
-        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
-    ] = False,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    home: HomeOption = None,
-) -> None:  # fmt: skip
-    """Tell a board over USB its Wi-Fi, its broker and its name; or change one of these."""
-    from tools import provision as provisioning
-    from tools.state import Home
-
-    provisioning.provision(
-        provisioning.Options(
-            Home(home), port, device, wifi, renew, ca, insecure, change=provisioning.what(change)
-        )
-    )
-
-
-@app.command()
-def update(
-    devices: Annotated[list[str], typer.Argument(metavar="DEVICE...")],
-    older: Annotated[
-        bool, typer.Option("--older", help="Also to a version older than what a device has.")
-    ] = False,
-    firmware: Annotated[
-        Path | None, typer.Option("--firmware", metavar="FOLDER", help="Sources of your own.")
-    ] = None,
-    home: HomeOption = None,
-) -> None:
-    """Bring boards that run to this firmware, over MQTT. The old one returns if it fails."""
-    from tools import update as updates
-    from tools.paths import FIRMWARE
-    from tools.state import Home
-
-    options = updates.Options(Home(home), devices, older, (firmware or FIRMWARE).absolute())
-    if not updates.update(options):
-        raise typer.Exit(FAILED)
-
-
-@app.command()
-def board(
-    device: Annotated[str, typer.Option("--device", metavar="ID", help="Its name.")] = "board",
-    broker: BrokerOption = "",
-    ca: CaOption = None,
-    secret: Annotated[
-        str,
-        typer.Option("--secret", metavar="TEXT", envvar="GANGLION_SECRET", show_envvar=True,
-                     help="What the device logs in with at --broker; its user name is its id."),
-    ] = "",
-    renew: Annotated[
-        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
-    ] = False,
-    pty: Annotated[
-        bool, typer.Option("--pty", help="Its serial line as a device, too, for picocom or screen.")
-    ] = False,
-    insecure: InsecureOption = False,
-    wait: Annotated[float, typer.Option("--wait", hidden=True)] = 0.0,
-    home: HomeOption = None,
-) -> None:  # fmt: skip
-    """Run one virtual board, its serial line on this terminal."""
-    from tools import board as boards
-    from tools.state import Home
-
-    boards.run(
-        Home(home),
-        device,
-        broker=broker,
-        ca=ca,
-        secret=secret,
-        renew=renew,
-        wait_s=wait,
-        pty=pty,
-        insecure=insecure,
-    )
+# Commands with a module of their own, a line each; what has subcommands stands at the end.
+app.command()(board_commands.flash)
+app.command()(board_commands.provision)
+app.command()(board_commands.update)
+app.command()(board_commands.board)
 
 
 @app.command()
@@ -288,9 +157,7 @@ def sender(
         typer.Option("--event", metavar="EVENT",
                      help="Only this event; may be repeated. Default: any."),
     ] = None,
-    renew: Annotated[
-        bool, typer.Option("--renew", help="Take a new secret; whoever has the old is shut out.")
-    ] = False,
+    renew: RenewOption = False,
     remove: Annotated[bool, typer.Option("--remove", help="Shut NAME out.")] = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -419,53 +286,13 @@ def demo(
     raise typer.Exit(demos.run(options))
 
 
-app.add_typer(report.app, name="report")
 app.command()(report.budget)
 
-
+app.add_typer(backend_commands.app, name="backends")
+app.add_typer(report.app, name="report")
 app.add_typer(configuration.app, name="config")
 app.add_typer(tokens.app, name="token")
 app.add_typer(authority.app, name="ca")
-
-
-@backends_app.command("list")
-def backends_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """The providers that are known: models, USD per million tokens, what they do with prompts.
-
-    Your own: a TOML file each in the folder profiles/ of the state folder (docs/backends.md).
-    """
-    from datetime import date
-
-    from tools import backends
-    from tools.state import Home
-
-    rows = backends.listed(Home(home), date.today())
-    if as_json:
-        _print_json(rows)
-    else:
-        print("\n".join(backends.lines(rows)))
-
-
-@backends_app.command("check")
-def backends_check(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    model: Annotated[
-        str, typer.Option("--model", metavar="ID", help="Instead of the one that is configured.")
-    ] = "",
-    config: ConfigOption = None,
-    home: HomeOption = None,
-) -> None:
-    """Make a few short, real calls to NAME and print what worked. They cost what they cost.
-
-    NAME is a backend of ganglion.toml, or a provider whose key is in the environment.
-    """
-    from datetime import date
-
-    from tools import backends
-    from tools.state import Home
-
-    if not backends.run_check(Home(home), name, model, config, date.today()):
-        raise typer.Exit(FAILED)
 
 
 def _policy(name: str) -> str:

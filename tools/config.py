@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,8 @@ from tools.problem import Problem, shown
 from tools.state import Home
 
 if TYPE_CHECKING:
+    from companion.backends.base import Card
+    from companion.backends.make import Parts
     from companion.config import BackendConfig, Config, Reading
     from companion.meter.purse import Cap
 
@@ -88,6 +91,7 @@ def folder_of(home: Home) -> Path:
 
 def check(home: Home, option: Path | None) -> list[str]:
     """What would run, in lines for people. Problem, with every error, where nothing would."""
+    from companion.backends.make import complete, plan
     from companion.config import ConfigError
 
     path = file_of(home, option)
@@ -98,11 +102,15 @@ def check(home: Home, option: Path | None) -> list[str]:
     told = shown(path) if path.exists() else f"no file ({shown(path)} is not there)"
     lines = [f"{told}: it can be used"]
     lines += [f"warning: {warning}" for warning in reading.warnings]
-    errors = []
+    errors, missing, cards = [], [], []
     backends = [["commands", "edge", "-", "in this process", "-"]]
     for index, backend in enumerate(reading.config.backends):
         try:
-            backends.append(_backend_row(backend, folder_of(home)))
+            parts = plan(backend, folder=folder_of(home), today=date.today())
+            key, lack = _key_text(complete(backend, folder_of(home)))
+            backends.append(_backend_row(backend, parts, key))
+            cards.append(parts.card)
+            missing += [f"serve will not start: {lack}"] if lack else []
         except ConfigError as error:
             line = reading.lines.get(("backend", index))
             errors.append(f"{path}, line {line}: {error}" if line else f"{path}: {error}")
@@ -111,26 +119,25 @@ def check(home: Home, option: Path | None) -> list[str]:
     from tools.render import Paint, table
 
     lines += ["", *table(["backend", "tier", "model", "where", "key"], backends, Paint()), ""]
+    lines += [*missing, ""] if missing else []
     lines += _router_lines(reading.config)
     budgets = [_cap_text(cap) for cap in reading.config.caps] or ["none"]
-    return [*lines, *(f"budget   {budget}" for budget in budgets)]
+    lines += [f"budget   {budget}" for budget in budgets]
+    tight = [line for cap in reading.config.caps for line in _tight_lines(cap, cards)]
+    return [*lines, "", *tight] if tight else lines
 
 
-def _backend_row(backend: BackendConfig, folder: Path) -> list[str]:
-    from companion.backends.make import complete, plan
-
-    parts = plan(backend, folder=folder, today=date.today())
+def _backend_row(backend: BackendConfig, parts: Parts, key: str) -> list[str]:
     where = parts.url or parts.kind
     house = " (in the house)" if parts.card.local else ""
     if parts.kind == "llama":
         where = str(backend.path)
         house = "" if backend.path and backend.path.is_file() else f": {_MISSING}"
-    key = _key_text(complete(backend, folder))
     return [parts.card.name, parts.card.tier, parts.card.model or "-", where + house, key]
 
 
-def _key_text(backend: BackendConfig) -> str:
-    """Where a key is from, and whether it is there."""
+def _key_text(backend: BackendConfig) -> tuple[str, str]:
+    """Where a key is from and whether it is there; and what to do where it is not."""
     from companion.config import ConfigError, read_key
     from companion.config.keys import exposed
 
@@ -140,14 +147,14 @@ def _key_text(backend: BackendConfig) -> str:
         or (backend.key_keyring and f"keyring {backend.key_keyring}")
     )
     if not source:
-        return "none"
+        return "none", ""
     try:
         read_key(backend)
-    except ConfigError:
-        return f"{source}: {_MISSING}"
+    except ConfigError as error:
+        return f"{source}: {_MISSING}", str(error)
     if backend.key_file and exposed(backend.key_file):
-        return f"{source}: found, but others can read it; chmod 600"
-    return f"{source}: found"
+        return f"{source}: found, but others can read it; chmod 600", ""
+    return f"{source}: found", ""
 
 
 def _router_lines(config: Config) -> Iterator[str]:
@@ -179,6 +186,30 @@ def _cap_text(cap: Cap) -> str:
         cap.scope, cap.name or "each device"
     )
     return f"{' and '.join(most)} per {cap.window} for {whom}"
+
+
+def _tight_lines(cap: Cap, cards: Sequence[Card]) -> Iterator[str]:
+    """A warning where nobody would ever be asked, whatever is left of a budget."""
+    from companion.meter import usd
+    from companion.router.explain import TYPICAL_PROMPT, too_small
+
+    tight = too_small(cap, cards)
+    if not tight:
+        return
+    names = ", ".join(tight)
+    nano = max(most.nano for most in tight.values())
+    tokens = max(most.tokens for most in tight.values())
+    enough = []
+    if cap.nano is not None and cap.nano < nano:
+        # Up to a hundredth: what is printed is enough.
+        enough.append(f"usd = {math.ceil(usd(nano) * 100) / 100:g}")
+    if cap.tokens is not None and cap.tokens < tokens:
+        enough.append(f"tokens = {math.ceil(tokens / 1000) * 1000}")
+    yield (
+        f"warning: {_cap_text(cap)} never lets {names} answer with all tools of a board: a prompt "
+        f"of {TYPICAL_PROMPT.bytes:,} bytes is reserved at a token a byte (docs/spending.md, At "
+        f"the cap). Enough for one answer at a time: {' and '.join(enough)}"
+    )
 
 
 # -- show

@@ -4,17 +4,8 @@ somebody said that it is meant."""
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
-
-import typer
 
 from tools.problem import Usage
-
-InsecureOption = Annotated[
-    bool,
-    typer.Option("--insecure", envvar="GANGLION_INSECURE", show_envvar=True,
-                 help="Plain MQTT on the network is meant: anybody there can read and say all."),
-]  # fmt: skip
 
 
 def is_loopback(host: str) -> bool:

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tools import children, ports, runtime
+from tools.apt import Apt, host_archives, say
 from tools.paths import CACHE
 from tools.privileges import drop_for
 
@@ -140,10 +141,10 @@ def _at(bin_: Path, origin: str, libraries: tuple[Path, ...] = ()) -> Programs |
 
 
 def _fetch(aside: Path) -> None:
-    apt = runtime.Apt(aside, runtime.host_archives(), lacking=_LACKING)
+    apt = Apt(aside, host_archives(), lacking=_LACKING)
     if not apt.update() or not (version := apt.version("postgresql")):
         raise runtime.RuntimeMissing(f"this machine's apt archives have no postgresql. {_ADVICE}")
-    runtime.say(f"unpacking PostgreSQL {version[0]}")
+    say(f"unpacking PostgreSQL {version[0]}")
     apt.unpack(f"postgresql-{version[0]}", _UNUSED, share="postgresql")
     (aside / "unpacked.json").write_text(json.dumps({}))
 

@@ -2,8 +2,7 @@
 tests also PostgreSQL, in `postgres.py`.
 
 `GANGLION_MICROPYTHON` and `GANGLION_MOSQUITTO` (a command line each) come before both. What is
-unpacked are the packages of a Debian archive, through apt's own settings of this machine (so its
-mirror, its proxy and its keys hold), in private folders: nothing is installed.
+unpacked are the packages of a Debian archive (`apt.py`), in private folders: nothing is installed.
 
 The chip is a 32-bit machine, so the MicroPython unpacked is the 32-bit one, and it brings its own
 C library and loader. Debian's mosquitto runs with the host's libraries plus those it lacks.
@@ -17,7 +16,6 @@ import functools
 import json
 import os
 import platform
-import re
 import shlex
 import shutil
 import subprocess
@@ -27,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.apt import Apt, AptError, debian_archive, host_archives, say
 from tools.paths import CACHE
 
 NEEDED = (1, 26)
@@ -44,8 +43,6 @@ _PROBE = (
     "vfs.VfsLfs2,vfs.VfsRom\n"
     "print('%d %d %d %d'%(sys.implementation[1][:3]+(32 if sys.maxsize<1<<40 else 64,)))"
 )
-# Nobody calls these here, and they are large.
-_UNUSED = re.compile(r"gcc-\d+-base|libc-gconv-modules-extra")
 
 
 class RuntimeMissing(RuntimeError):
@@ -165,7 +162,7 @@ def _unpacked_mosquitto(folder: Path) -> tuple[str, ...]:
 def unpack(folder: Path, fetch: Callable[[Path], None]) -> None:
     """``fetch`` into a folder aside, then rename: a folder is there whole or not at all.
 
-    Others that want the same wait for the lock and then find it done.
+    Raises RuntimeMissing. Others that want the same wait for the lock and then find it done.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
@@ -178,6 +175,8 @@ def unpack(folder: Path, fetch: Callable[[Path], None]) -> None:
             aside.chmod(0o755)  # mkdtemp's 0700 would lock out a broker that drops to another user
             fetch(aside)
             aside.rename(folder)
+        except AptError as error:
+            raise RuntimeMissing(f"{error}. {ADVICE}") from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -229,171 +228,6 @@ def _fetch_mosquitto(aside: Path) -> None:
     say(f"unpacking mosquitto {_dotted(apt.version('mosquitto'))}")
     apt.unpack("mosquitto")
     (aside / "unpacked.json").write_text("{}")
-
-
-# ---- apt, without root
-
-
-def _indexes(*options: str) -> list[list[str]]:
-    fields = ("REPO_URI", "RELEASE", "CODENAME", "ORIGIN", "LABEL", "COMPONENT")
-    form = "|".join(f"$({f})" for f in fields)
-    try:
-        lines = _run("apt-get", *options, "indextargets", "--format", form, "Created-By: Packages")
-    except FileNotFoundError:
-        raise RuntimeMissing(f"there is no apt on this machine. {ADVICE}") from None
-    except subprocess.CalledProcessError as error:
-        raise RuntimeMissing(f"apt failed: {error.stderr.strip()}. {ADVICE}") from error
-    return [line.split("|") for line in lines.splitlines()]
-
-
-@functools.cache
-def _targets() -> tuple[tuple[str, ...], ...]:
-    """apt's own index targets (URI, release, codename, origin, label, component)."""
-    found = _indexes()
-    if not found:
-        # apt names only what it has seen once; a fresh container has seen nothing.
-        with tempfile.TemporaryDirectory() as empty:
-            (Path(empty) / "partial").mkdir()
-            options = (f"-oDir::State::Lists={empty}", *_NO_ROOT)
-            with contextlib.suppress(subprocess.CalledProcessError, FileNotFoundError):
-                _run("apt-get", *options, "update")
-            found = _indexes(*options)
-    return tuple(tuple(target) for target in found)
-
-
-def debian_archive() -> str:
-    """The address of the Debian main archive in this machine's apt settings."""
-    for uri, _release, codename, origin, label, component in _targets():
-        if (origin, label, component) == ("Debian", "Debian", "main") and "-" not in codename:
-            return uri
-    raise RuntimeMissing(f"this machine's apt settings name no Debian archive. {ADVICE}")
-
-
-def host_archives() -> list[tuple[str, str]]:
-    """(address, suite) of the distribution's own archives, newest updates included."""
-    own = ("Debian", "Debian-Security", "Ubuntu", "Raspbian")
-    found = {(t[0], t[1]): None for t in _targets() if t[3] in own or t[4] in own}
-    if not found:
-        raise RuntimeMissing(f"this machine's apt settings name no archive we know. {ADVICE}")
-    return list(found)
-
-
-# The sandbox user cannot write below our folder, and apt warns about it at length.
-_NO_ROOT = (
-    "-oAcquire::Languages=none",
-    "-oDebug::NoLocking=1",
-    "-oAPT::Sandbox::User=root",
-    "-oAPT::Get::AllowUnauthenticated=false",
-)
-
-
-class Apt:
-    """apt over private folders below ``aside``. ``arch`` given: as if nothing were installed;
-    ``lacking``: as if the packages whose whole names that matches were not."""
-
-    def __init__(
-        self,
-        aside: Path,
-        archives: Sequence[tuple[str, str]],
-        arch: str | None = None,
-        lacking: str | None = None,
-    ) -> None:
-        self._aside = aside
-        self._where = Path(tempfile.mkdtemp(prefix="apt-", dir=aside))
-        for name in ("lists/partial", "cache/archives/partial"):
-            (self._where / name).mkdir(parents=True)
-        sources = self._where / "sources.list"
-        components = "main universe" if Path("/etc/lsb-release").exists() else "main"
-        sources.write_text(
-            "".join(f"deb {_keyring()}{uri} {suite} {components}\n" for uri, suite in archives)
-        )
-        self._suites = ", ".join(suite for _, suite in archives)
-        self._options = [
-            f"-oDir::State::Lists={self._where / 'lists'}",
-            f"-oDir::Etc::sourcelist={sources}",
-            "-oDir::Etc::sourceparts=-",
-            f"-oDir::Cache={self._where / 'cache'}",
-            *_NO_ROOT,
-        ]
-        if arch:
-            self._options += [
-                f"-oAPT::Architecture={arch}",
-                f"-oAPT::Architectures={arch}",
-                "-oDir::State::status=/dev/null",
-            ]
-        if lacking:
-            status = self._where / "status"
-            installed = Path("/var/lib/dpkg/status").read_text(errors="replace").split("\n\n")
-            package = re.compile(rf"Package: ({lacking})$", re.MULTILINE)
-            status.write_text("\n\n".join(p for p in installed if not package.match(p)))
-            self._options.append(f"-oDir::State::status={status}")
-
-    def update(self) -> bool:
-        say(f"reading the package lists of {self._suites}")
-        try:
-            _run("apt-get", *self._options, "update")
-        except subprocess.CalledProcessError as error:
-            say(f"apt-get update ({self._suites}): {error.stderr.strip()}")
-            return False
-        return True
-
-    def version(self, package: str) -> tuple[int, ...]:
-        """Upstream (major, minor) of the newest; () when there is none."""
-        try:
-            shown = _run("apt-cache", *self._options, "show", "--no-all-versions", package)
-        except subprocess.CalledProcessError:
-            return ()
-        match = re.search(r"^Version: (?:\d+:)?(\d+)[.+](\d+)", shown, re.MULTILINE)
-        return tuple(map(int, match.groups())) if match else ()
-
-    def unpack(self, package: str, unused: re.Pattern[str] = _UNUSED, share: str = "") -> None:
-        """Download ``package`` and all it needs that is not installed, but for what ``unused``
-        names; unpack into ``root/``. Of ``usr/share`` only the folder ``share`` is kept.
-
-        A simulated installation names exactly those: it resolves alternatives and what the host
-        has, which a walk over `apt-cache depends` does not.
-        """
-        try:
-            plan = _run(
-                "apt-get", *self._options, "-s", "install", "--no-install-recommends", package
-            )
-            names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
-            names = [n for n in names if not unused.fullmatch(n.partition(":")[0])]
-            debs = self._where / "debs"
-            debs.mkdir()
-            _run("apt-get", *self._options, "download", *names, cwd=debs)
-            for deb in sorted(debs.glob("*.deb")):
-                _run("dpkg", "-x", str(deb), str(self._aside / "root"))
-        except subprocess.CalledProcessError as error:
-            raise RuntimeMissing(
-                f"apt cannot provide {package}: {error.stderr.strip()}. {ADVICE}"
-            ) from error
-        for folder in self._aside.glob("apt-*"):
-            shutil.rmtree(folder)
-        for folder in self._aside.glob("root/usr/share/*"):
-            if folder.name != share:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _keyring() -> str:
-    """Newer Debians trust no key for an archive that does not name its keyring."""
-    for name in ("debian-archive-keyring.pgp", "debian-archive-keyring.gpg"):
-        keyring = Path("/usr/share/keyrings", name)
-        if keyring.exists() and not Path("/etc/lsb-release").exists():
-            return f"[signed-by={keyring}] "
-    return ""
-
-
-def _run(*command: str, cwd: Path | None = None) -> str:
-    env = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True, cwd=cwd, env=env
-    ).stdout
-
-
-def say(text: str) -> None:
-    """A step that may take seconds, on stderr."""
-    print(f"setup: {text}", file=sys.stderr, flush=True)
 
 
 def _dotted(version: Sequence[int]) -> str:

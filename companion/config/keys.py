@@ -59,7 +59,11 @@ def read_key(
     if config.key_env is not None:
         key = (os.environ if environ is None else environ).get(config.key_env, "").strip()
         if not key:
-            raise ConfigError(f"{where}: the environment variable {config.key_env} is not set")
+            raise ConfigError(
+                f"{where}: the environment variable {config.key_env} is not set; in the terminal "
+                f"in which serve is started say `export {config.key_env}=…`, or have "
+                "key_file or key_keyring say where the key is (docs/backends.md)"
+            )
         where += f": {config.key_env}"
     elif config.key_file is not None:
         key = read_secret_file(config.key_file, where)

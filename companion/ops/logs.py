@@ -26,8 +26,11 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_CHATTY: Final = ("httpx", "httpx2", "httpcore", "openai", "anthropic", "asyncio", "uvicorn.error")
-"""At info and debug: each request to a model, each event of the loop."""
+_CHATTY: Final = (
+    *("httpx", "httpx2", "httpcore", "openai", "anthropic"),
+    *("asyncio", "uvicorn.error", "aiosqlite", "alembic"),
+)
+"""At info and debug: each request to a model, each event of the loop, each statement of SQL."""
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 # Token characters of RFC 6750, and what stands before the host of a URL.

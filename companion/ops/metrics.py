@@ -6,7 +6,7 @@ text are made when somebody asks (``render``), and prometheus_client is loaded t
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -21,8 +21,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BOUNDS_MS: Final = (1, 5, 25, 100, 250, 500, 1000, 2000, 4000, 8000, 15_000, 30_000)
 """Upper bounds of the buckets of answer times; one more has no bound."""
 
-Reading: TypeAlias = float | Mapping[str, float]
-"""One number, or one for each value of the gauge's label."""
+Reading: TypeAlias = float | Mapping[tuple[str, ...], float]
+"""One number, or one for each combination of values of the gauge's labels."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class _Gauge:
     name: str
     help: str
     read: Callable[[], Reading]
-    label: str
+    labels: tuple[str, ...]
 
 
 class Metrics:
@@ -57,6 +57,7 @@ class Metrics:
         self._sums: dict[tuple[str, str, str], _Sums] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._gauges: list[_Gauge] = []
+        self._ahead: list[Callable[[], Awaitable[None]]] = []
         self._registry: CollectorRegistry | None = None
         self._lock = threading.Lock()
 
@@ -85,10 +86,21 @@ class Metrics:
         key = (backend, code)
         self._attempts[key] = self._attempts.get(key, 0) + 1
 
-    def gauge(self, name: str, help: str, read: Callable[[], Reading], *, label: str = "") -> None:
-        """Show what ``read`` returns at each scrape, as ``ganglion_<name>``. With a ``label`` it
-        returns a number for each of the label's values. A gauge that raises is left out."""
-        self._gauges.append(_Gauge(name, help, read, label))
+    def gauge(
+        self, name: str, help: str, read: Callable[[], Reading], *, labels: tuple[str, ...] = ()
+    ) -> None:
+        """Show what ``read`` returns at each scrape, as ``ganglion_<name>``. With ``labels`` it
+        returns a number for each combination of their values. A gauge that raises is left out."""
+        self._gauges.append(_Gauge(name, help, read, labels))
+
+    def ahead(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Have ``look`` awaited before each scrape: what gauges show that is not in memory."""
+        self._ahead.append(look)
+
+    async def look(self) -> None:
+        """What ``ahead`` was given; on the event loop, before ``render``."""
+        for look in self._ahead:
+            await look()
 
     def render(self) -> bytes:
         """Everything, in Prometheus's text format."""
@@ -175,11 +187,10 @@ def _read(gauge: _Gauge) -> "Metric | None":
     except Exception:
         # One part that is being closed must not take the whole page with it.
         return None
-    labels = (gauge.label,) if gauge.label else ()
-    family = GaugeMetricFamily(f"ganglion_{gauge.name}", gauge.help, labels=labels)
+    family = GaugeMetricFamily(f"ganglion_{gauge.name}", gauge.help, labels=gauge.labels)
     if isinstance(value, Mapping):
-        for name, number in value.items():
-            family.add_metric((name,), number)
+        for values, number in value.items():
+            family.add_metric(values, number)
     else:
         family.add_metric((), value)
     return family

@@ -1,13 +1,30 @@
 """A plan for people: who would be asked, and what is said for and against each."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from companion.backends.base import Card
+from companion.backends.prompt import Size
 from companion.meter import usd
-from companion.meter.purse import Slot
+from companion.meter.purse import Cap, Slot
 from companion.router.decide import TOO_LITTLE, Plan, Signal, Snapshot, Verdict, expected_nano
-from companion.router.tab import Most
+from companion.router.tab import Most, most_of
+from companion.wire import ASK_MS_DEFAULT
+
+TYPICAL_PROMPT: Final = Size.of(21_000, 2)
+"""All tools of a board and a sentence."""
+
+
+def too_small(cap: Cap, cards: Iterable[Card]) -> dict[str, Most]:
+    """Backends that ``cap`` never lets answer a typical prompt, and the most that such an answer
+    can come to, as it is reserved. None where the cap is 0: that is meant."""
+    found = {}
+    for card in cards:
+        most = most_of(card, TYPICAL_PROMPT.bound_tokens, ASK_MS_DEFAULT)
+        few_nano = cap.nano is not None and 0 < cap.nano < most.nano
+        if few_nano or (cap.tokens is not None and 0 < cap.tokens < most.tokens):
+            found[card.name] = most
+    return found
 
 
 def no_room(slots: Iterable[Slot], held: Mapping[str, tuple[int, int]], most: Most) -> str:

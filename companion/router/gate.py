@@ -20,6 +20,7 @@ from companion.router.decide import TOO_LITTLE
 from companion.router.health import HealthStore
 from companion.router.parts import Parts
 from companion.router.tab import Most, Tab
+from companion.store import Away
 
 log = logging.getLogger(__name__)
 
@@ -141,5 +142,6 @@ async def _is_first(store: HealthStore, name: str, until: float) -> bool:
             return await store.claim_probe(name, until)
     except Exception as error:
         # Better two probes than none.
-        log.warning("whether others try %s cannot be read: %s", name, error)
+        level = logging.DEBUG if isinstance(error, Away) else logging.WARNING
+        log.log(level, "whether others try %s cannot be read: %s", name, error)
         return True

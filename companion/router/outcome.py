@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from companion.backends.base import Answer, Backend, Card
 from companion.router.decide import IF_THAT_FAILS, TOO_LITTLE, Plan, Signal, Verdict
-from companion.wire import fit
+from companion.wire_out import fit
 
 if TYPE_CHECKING:
     from companion.router.crew import Crew

@@ -28,6 +28,7 @@ from companion.router.parts import Energy, Parts, problem
 from companion.router.rules import Settings, minutes_in, settings_for
 from companion.router.run import Course
 from companion.router.tab import Tab
+from companion.store import Away
 
 log = logging.getLogger(__name__)
 
@@ -247,14 +248,14 @@ class Router:
 
     async def settle(self, device: str, ask: str, bill: Bill, payload: bytes) -> None:
         """The ask has come to its end; ``payload`` answers it from now on. What could not be
-        settled is logged: its claim is settled as lost when its time is over."""
+        settled now the purse keeps and tells."""
         purse = self._parts.purse
         if purse is None or not bill.claimed:
             return
         try:
             await purse.settle(device, ask, bill.nano, bill.tokens, payload)
         except PurseError as error:
-            log.error("what an ask of %s cost cannot be counted: %s", device, error)
+            log.debug("what an ask of %s cost is counted later: %s", device, error)
         # What it did not need is there again for others.
         self._parts.spent.clear()
 
@@ -281,6 +282,8 @@ class Router:
     async def _share(self, store: HealthStore) -> None:
         try:
             await self.health.share(store, self._clock())
+        except Away as error:
+            log.debug("the health of backends is shared later: %s", error)
         except Exception as error:
             # By what is known here the router goes on.
             if not self._unshared:

@@ -95,6 +95,7 @@ class Batches:
         one = _Settling(settlement, loop.create_future())
         self._settling.append(one)
         if self.problem and loop.time() < self._away_until:
+            one.done.cancel()  # nobody waits for it
             self._bound()
             raise PurseError(self.problem)
         self._hurry()
@@ -116,6 +117,14 @@ class Batches:
         if self._clock() - self._beaten >= BEAT_S:
             self._beat = True
             self._hurry()
+
+    def notice(self, error: StoreError) -> None:
+        """Somebody has seen that the database cannot be used. It is told once, in whichever words
+        it cannot be reached."""
+        problem = f"answers cannot be recorded in {error}"
+        if problem.partition(" (")[0] != self.problem.partition(" (")[0]:
+            log.error("%s", problem)
+        self.problem = problem
 
     def prove(self) -> None:
         """Write something, since the database seems to be back."""
@@ -277,17 +286,14 @@ class Batches:
         settling: list[_Settling],
     ) -> None:
         loop = asyncio.get_running_loop()
-        problem = f"answers cannot be recorded in {error}"
-        if problem != self.problem:
-            log.error("%s", problem)
-        self.problem = problem
+        self.notice(error)
         self._away_until = loop.time() + min(self._retry_s, _REFUSE_MAX_S)
         self._retry_s = min(self._retry_s * 2, _RETRY_MAX_S)
         self.rows = rows + self.rows
         # Those that came meanwhile are told too: nobody is to wait for the next try.
         reserving, self._reserving = reserving + self._reserving, []
         self._settling = settling + self._settling
-        _fail(reserving, self._settling, problem)
+        _fail(reserving, self._settling, self.problem)
         self._bound()
 
     def _bound(self) -> None:

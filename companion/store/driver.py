@@ -22,7 +22,7 @@ class StoreError(Exception):
 
 
 class Away(StoreError):
-    """It cannot be used now; later it may."""
+    """It cannot be used now; later it may. The store tells that once, whoever sees it."""
 
 
 class Unfit(Exception):

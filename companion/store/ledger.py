@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from companion.meter.purse import Claim, Granted
@@ -31,6 +32,23 @@ _FORGET_COUNTERS: Final = (
 )
 _FORGET_COMPANIONS: Final = "DELETE FROM companions WHERE seen < $1"
 
+_COUNTED: Final = (
+    "SELECT key, nano_spent, nano_reserved, tokens_spent, tokens_reserved FROM counters"
+    " WHERE key IN ({})"
+)
+_KEYS_MAX: Final = 500
+"""Databases bound the parameters of one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a budget's window holds."""
+
+    nano_spent: int = 0
+    nano_reserved: int = 0
+    tokens_spent: int = 0
+    tokens_reserved: int = 0
+
 
 class Ledger:
     """``meter.purse.Purse``."""
@@ -51,6 +69,18 @@ class Ledger:
         """As ``Purse.settle``. Raises PurseError when it could not be written yet; it is kept,
         and written when the database is back."""
         await self._batches.settle(Settlement(device, ask, nano, tokens, payload))
+
+    async def counted(self, keys: Collection[str]) -> Mapping[str, Counted]:
+        """What is counted on these slots; one on which nothing was counted yet is left out. Raises
+        StoreError."""
+        found: dict[str, Counted] = {}
+        wanted = sorted(keys)
+        for at in range(0, len(wanted), _KEYS_MAX):
+            some = wanted[at : at + _KEYS_MAX]
+            marks = ", ".join(f"${n}" for n in range(1, len(some) + 1))
+            for key, *amounts in await self._driver.fetch(_COUNTED.format(marks), *some):
+                found[key] = Counted(*amounts)
+        return found
 
     async def sweep(self) -> None:
         """Settle as lost what nobody settled within ``GRACE_S`` after its time and nobody lives to
@@ -100,7 +130,7 @@ class Ledger:
                     cleaned = loop.time()
                     await self.clean()
             except StoreError as error:
-                log.info("the ledger is tended later: %s", error)
+                self._batches.notice(error)
             except Exception:
                 log.exception("tending the ledger failed")
             # An idle companion writes nothing: there is nothing to take over from it.

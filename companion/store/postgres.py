@@ -65,6 +65,17 @@ _PUT_CLAIMS: Final = (
 )
 _RETRIED: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
+_STOPPING: Final = (
+    asyncpg.AdminShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.CrashShutdownError,
+)
+_LOST: Final = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+)
+
 
 class _Moved(Exception):
     """A counter is not what it was read as: somebody wrote to it without the lock."""
@@ -256,4 +267,9 @@ def _why(error: Exception) -> str:
         return "it does not answer"
     if isinstance(error, OSError):
         return f"it cannot be reached ({error.strerror or error})"
+    if isinstance(error, _STOPPING):
+        return f"it cannot be reached ({error})"
+    if isinstance(error, _LOST):
+        # asyncpg's own words are of its states.
+        return "it cannot be reached (the connection was lost)"
     return str(error) or type(error).__name__

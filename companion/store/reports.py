@@ -6,7 +6,7 @@ because what it was made of is gone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import Any, Final, Literal, TypeAlias
@@ -16,18 +16,16 @@ import sqlalchemy as sa
 from companion.meter.calendar import Calendar
 from companion.meter.whatif import Traffic
 from companion.store.row import BESIDE
-from companion.store.tables import answers, counters, days
+from companion.store.tables import answers, days
 
 __all__ = [
     "KEYS",
-    "Counted",
     "Key",
     "Range",
     "Read",
     "Report",
     "Spent",
     "Sums",
-    "counted",
     "spend",
     "traffic",
 ]
@@ -95,16 +93,6 @@ class Report:
     total: Spent
     rolled_until: str
     """The last day (UTC) of which there are only sums, "" where there is none in the range."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What a budget's window holds."""
-
-    nano_spent: int = 0
-    nano_reserved: int = 0
-    tokens_spent: int = 0
-    tokens_reserved: int = 0
 
 
 async def spend(read: Read, by: Sequence[Key], range_: Range, calendar: Calendar) -> Report:
@@ -182,23 +170,6 @@ async def traffic(read: Read, range_: Range, calendar: Calendar) -> tuple[Traffi
         Traffic(tier, asks, tokens_in, tokens_out, cached, modelled, nano)
         for (tier, modelled), (asks, tokens_in, tokens_out, cached, nano) in sorted(found.items())
     )
-
-
-async def counted(read: Read, keys: Collection[str]) -> Mapping[str, Counted]:
-    """What is counted on these slots; one on which nothing was counted yet is left out."""
-    c = counters.c
-    columns = (c.key, c.nano_spent, c.nano_reserved, c.tokens_spent, c.tokens_reserved)
-    found: dict[str, Counted] = {}
-    wanted = sorted(keys)
-    # Databases bound the parameters of one statement.
-    for at in range(0, len(wanted), _KEYS_MAX):
-        some = wanted[at : at + _KEYS_MAX]
-        for key, *amounts in await read(sa.select(*columns).where(c.key.in_(some))):
-            found[key] = Counted(*amounts)
-    return found
-
-
-_KEYS_MAX: Final = 500
 
 
 # -- what is asked of the tables

@@ -93,8 +93,7 @@ class Store:
         try:
             await self._driver.open()
         except StoreError as error:
-            self._batches.problem = f"answers cannot be recorded in {error}"
-            log.error("%s", self.problem)
+            self._batches.notice(error)
         self.ledger.start()
         self._retiring = asyncio.get_running_loop().create_task(self._retire_daily())
 
@@ -177,7 +176,7 @@ class Store:
             try:
                 await self.retire()
             except StoreError as error:
-                log.info("old answers are summed up later: %s", error)
+                log.debug("old answers are summed up later: %s", error)
                 wait_s = _RETIRE_AGAIN_S
             except Exception:
                 log.exception("summing up old answers failed")

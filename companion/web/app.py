@@ -242,6 +242,7 @@ def create_app(companion: Service) -> ASGIApp:
 
     @app.get("/metrics")
     async def metrics() -> Response:
+        await companion.metrics.look()
         # Off the loop: a scrape is milliseconds, and its first one imports the library.
         text = await asyncio.to_thread(companion.metrics.render)
         return Response(text, headers={"Content-Type": CONTENT_TYPE})

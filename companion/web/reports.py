@@ -26,13 +26,13 @@ from companion.meter.whatif import Offer, Scenario, WhatIf, what_if
 from companion.router import Router
 from companion.router.explain import no_room
 from companion.router.tab import most_of
-from companion.store import StoreError
+from companion.store import Counted, Ledger, StoreError
 from companion.web.errors import ApiError
 from companion.wire import ASK_MS_DEFAULT
 
 if TYPE_CHECKING:
     from companion.chart import Chart, Format
-    from companion.store.reports import Counted, Key, Range, Read, Report, Spent
+    from companion.store.reports import Key, Range, Report, Spent
 
 __all__ = ["Reporting", "room", "routes"]
 
@@ -48,6 +48,8 @@ Table: TypeAlias = Sequence[Mapping[str, Cell]]
 
 
 class _Store(Protocol):
+    ledger: Ledger
+
     async def read(self, statement: Any) -> Any: ...
 
 
@@ -90,7 +92,7 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         from companion.store.reports import spend
 
         calendar = current().calendar
-        return await _read(companion, lambda read: spend(read, keys, range_, calendar))
+        return await _read(companion, lambda store: spend(store.read, keys, range_, calendar))
 
     @router.get("/reports/spend")
     async def spent(
@@ -118,7 +120,7 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
         from companion.store.reports import traffic
 
         range_, calendar = range_of(since, until), current().calendar
-        parts = await _read(companion, lambda read: traffic(read, range_, calendar))
+        parts = await _read(companion, lambda store: traffic(store.read, range_, calendar))
         cards = (backend.card for backend in companion.router.backends)
         offers = [Offer(c.name, c.tier, c.prices, c.typical_ms) for c in cards if c.needs_context]
         result = what_if(parts, offers)
@@ -155,11 +157,9 @@ def routes(companion: Reporting, clock: Callable[[], float] = time.time) -> APIR
 
     @router.get("/budgets")
     async def budgets(format: Literal["json", "csv"] = "json") -> Response:
-        from companion.store.reports import Counted, counted
-
         standings = current().every((d.id for d in companion.fleet), clock())
         keys = [standing.slot.key for standing in standings]
-        held = await _read(companion, lambda read: counted(read, keys))
+        held = await _read(companion, lambda store: store.ledger.counted(keys))
         offset = current().calendar.offset
         bodies = [_budget(s, held.get(s.slot.key, Counted()), offset) for s in standings]
         if format == "csv":
@@ -174,10 +174,8 @@ async def room(companion: Reporting, request: Request) -> Callable[[Card], str]:
     slots = companion.router.slots_of(request.device)
     if not slots or companion.store is None:
         return lambda card: ""
-    from companion.store.reports import counted
-
     try:
-        found = await counted(companion.store.read, [slot.key for slot in slots])
+        found = await companion.store.ledger.counted([slot.key for slot in slots])
     except StoreError:
         away = "budgets cannot be read"
         return lambda card: "" if card.prices is None else away
@@ -189,12 +187,12 @@ async def room(companion: Reporting, request: Request) -> Callable[[Card], str]:
     return lambda card: no_room(slots, held, most_of(card, bound_tokens, ASK_MS_DEFAULT))
 
 
-async def _read(companion: Reporting, work: "Callable[[Read], Awaitable[T]]") -> T:
+async def _read(companion: Reporting, work: Callable[[_Store], Awaitable[T]]) -> T:
     if companion.store is None:
         msg = "nothing is recorded: this companion has no [store] in its configuration"
         raise ApiError(409, "no_store", msg)
     try:
-        return await work(companion.store.read)
+        return await work(companion.store)
     except StoreError as error:
         raise ApiError(503, "store_away", str(error)) from None
 
@@ -322,7 +320,7 @@ def _what_if_body(result: WhatIf, range_: "Range") -> dict[str, Any]:
     }
 
 
-def _budget(standing: Standing, counted: "Counted", offset: Offset) -> dict[str, Any]:
+def _budget(standing: Standing, counted: Counted, offset: Offset) -> dict[str, Any]:
     slot = standing.slot
     zone = timezone(timedelta(seconds=offset(int(slot.ends))))
     return {

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 from companion.config.keys import secrets as known_secrets
-from companion.store import StoreError
+from companion.store import Away, StoreError
 from companion.store.tokens import TokenRow
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class TokenBook:
             try:
                 self._rows = dict(await store.load())
             except StoreError as error:
-                if not self._away:
+                if not (self._away or isinstance(error, Away)):
                     log.error("API tokens cannot be read, those known go on: %s", error)
                 self._away = True
             else:

@@ -45,16 +45,17 @@ def routes(companion: HasUpdates) -> APIRouter:
     async def start(body: UpdateBody) -> JSONResponse:
         if not body.devices:
             raise ApiError(422, "bad_message", "devices: at least one")
-        keys = await asyncio.to_thread(_keys, body, companion.credentials)
         try:
+            # First: of a device that nobody knows, that there is no key is not what is wrong.
+            companion.updates.check(body.devices)
+            keys = await asyncio.to_thread(_keys, body, companion.credentials)
             files = {
                 path: base64.b64decode(text, validate=True) for path, text in body.files.items()
             }
-        except binascii.Error as error:
-            raise ApiError(422, "bad_message", f"files: {error}") from None
-        try:
             package = await asyncio.to_thread(read_package, body.manifest.encode(), files)
             return JSONResponse({"id": companion.updates.start(package, keys, older=body.older)})
+        except binascii.Error as error:
+            raise ApiError(422, "bad_message", f"files: {error}") from None
         except UpdateError as error:
             raise ApiError(error.status, error.code, error.msg) from None
 

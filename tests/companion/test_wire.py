@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from companion import wire
+from companion import wire, wire_out
 
 
 def test_the_schemas_on_disk_are_those_of_the_models() -> None:
@@ -72,29 +72,29 @@ def test_what_is_no_ask_is_refused_with_a_code(payload: bytes, code: str, words:
 
 
 def test_text_is_bounded_in_bytes_not_characters() -> None:
-    wire.encode_say("a", 1, 2, "€" * 341)
+    wire_out.encode_say("a", 1, 2, "€" * 341)
     with pytest.raises(wire.WireError, match="1024 bytes"):
-        wire.encode_say("a", 1, 2, "€" * 342)
+        wire_out.encode_say("a", 1, 2, "€" * 342)
     with pytest.raises(wire.WireError):
-        wire.encode_say("a", 1, 2, "")
+        wire_out.encode_say("a", 1, 2, "")
 
 
 def test_what_is_written_is_compact_and_leaves_defaults_out() -> None:
-    assert wire.encode_answer("k.1", "edge/commands", [("f", {"pin": 5})]) == (
+    assert wire_out.encode_answer("k.1", "edge/commands", [("f", {"pin": 5})]) == (
         b'{"id":"k.1","by":"edge/commands","calls":[["f",{"pin":5}]]}'
     )
-    say = wire.encode_say("k", 3, 99, "Küche an", "ann")
+    say = wire_out.encode_say("k", 3, 99, "Küche an", "ann")
     assert say.decode() == '{"id":"k","boot":3,"exp":99,"text":"Küche an","from":"ann"}'
 
 
 @pytest.mark.parametrize(
     "payload",
     [
-        wire.encode_answer("k.1", "premium/gpt", [("f", {})], "Done: {c1.level}", 1),
-        wire.encode_err("k.1", "no_answer", "Nobody could answer"),
-        wire.encode_resend("k.1", ["ctx", "mem"]),
-        wire.encode_busy("k.1", 99_999),
-        wire.encode_time("k.1", 1_795_000_000),
+        wire_out.encode_answer("k.1", "premium/gpt", [("f", {})], "Done: {c1.level}", 1),
+        wire_out.encode_err("k.1", "no_answer", "Nobody could answer"),
+        wire_out.encode_resend("k.1", ["ctx", "mem"]),
+        wire_out.encode_busy("k.1", 99_999),
+        wire_out.encode_time("k.1", 1_795_000_000),
     ],
 )
 def test_each_form_of_an_answer_is_one_of_the_protocols(payload: bytes) -> None:
@@ -108,10 +108,10 @@ def test_an_answer_of_two_forms_is_none() -> None:
 
 def test_what_json_cannot_hold_is_not_written() -> None:
     with pytest.raises(wire.WireError) as caught:
-        wire.encode({"say": "\ud800"})
+        wire_out.encode({"say": "\ud800"})
     assert caught.value.code == "bad_message"
     with pytest.raises(wire.WireError) as caught:
-        wire.encode({"say": "x" * 4096})
+        wire_out.encode({"say": "x" * 4096})
     assert caught.value.code == "too_big"
 
 
@@ -175,7 +175,7 @@ def test_an_ask_names_its_turn(ask: str, turn: str) -> None:
 
 @pytest.mark.parametrize("limit", range(4, 12))
 def test_fit_cuts_at_a_character(limit: int) -> None:
-    cut = wire.fit("ä€ä€ä€", limit)
+    cut = wire_out.fit("ä€ä€ä€", limit)
     assert len(cut.encode()) <= limit
     assert cut.endswith("…")
 

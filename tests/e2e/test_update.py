@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from companion import wire
+from companion import wire_out
 from companion.app import Companion
 from companion.config import BrokerConfig, Config
 from companion.update import MANIFEST, Package, read_package
@@ -122,7 +122,7 @@ class House:
 
     def offer(self, made: Package, *, key: bytes | None = None, **terms: Any) -> str:
         self._n += 1
-        said = wire.Terms(
+        said = wire_out.Terms(
             **{
                 "id": f"test-{self._n}",
                 "boot": self.boot,
@@ -134,7 +134,7 @@ class House:
                 **terms,
             }
         )
-        payload = wire.encode_offer(key or update_key(self.secret), "demo", said)
+        payload = wire_out.encode_offer(key or update_key(self.secret), "demo", said)
         self.tap.send("gn/demo/down/update", payload)
         return said.id
 
@@ -158,7 +158,7 @@ class House:
                         return message
                     path, at = message["want"]
                     data = change(path, at, made.chunk(path, at) or b"")
-                    self.tap.send("gn/demo/down/update", wire.encode_chunk(id_, at, path, data))
+                    self.tap.send("gn/demo/down/update", wire_out.encode_chunk(id_, at, path, data))
                 served = len(messages)
                 await asyncio.sleep(0.005)
 
@@ -250,13 +250,13 @@ async def test_what_is_not_ours_not_whole_or_not_now_is_refused(house: House) ->
         told = await house.told(house.offer(made, **terms), "refused")
         assert told["refused"] == code and told["msg"], told
     # A field changed on the way: older, and signed as it was before.
-    said = wire.Terms("t-1", boot, past + 30, 0, "0.0.0", 1, made.sha256)
-    payload = wire.encode_offer(update_key(house.secret), "demo", said)
+    said = wire_out.Terms("t-1", boot, past + 30, 0, "0.0.0", 1, made.sha256)
+    payload = wire_out.encode_offer(update_key(house.secret), "demo", said)
     assert b'"fw":"0.0.0"' in payload
     house.tap.send("gn/demo/down/update", payload.replace(b'"mac"', b'"older":true,"mac"'))
     assert (await house.told("t-1", "refused"))["refused"] == "mac"
     # Another device's offer, sent here.
-    payload = wire.encode_offer(update_key(house.secret), "other", said._replace(id="t-2"))
+    payload = wire_out.encode_offer(update_key(house.secret), "other", said._replace(id="t-2"))
     house.tap.send("gn/demo/down/update", payload)
     assert (await house.told("t-2", "refused"))["refused"] == "mac"
 
@@ -382,8 +382,10 @@ async def test_a_copy_of_a_whole_firmware_is_cut_again_and_again(house: House) -
 
 def test_what_is_signed_is_fixed() -> None:
     """Both sides, and who writes a companion of their own, make it so (docs/protocol.md)."""
-    terms = wire.Terms("a-1", 3, 1700000000, 1024, "0.1.0", 4096, hashlib.sha256(b"").hexdigest())
-    assert wire.offer_text("kitchen", terms).decode().split("\n") == [
+    terms = wire_out.Terms(
+        "a-1", 3, 1700000000, 1024, "0.1.0", 4096, hashlib.sha256(b"").hexdigest()
+    )
+    assert wire_out.offer_text("kitchen", terms).decode().split("\n") == [
         "ganglion update", "kitchen", "a-1", "3", "1700000000", "1024", "0.1.0", "4096",
         hashlib.sha256(b"").hexdigest(), "0",
     ]  # fmt: skip

@@ -3,11 +3,8 @@ pseudo-terminal, a stand-in for the stock image served on loopback, and a real c
 
 import asyncio
 import contextlib
-import hashlib
-import http.server
 import os
 import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -24,55 +21,11 @@ from tools.paths import FIRMWARE, ROOT
 from tools.problem import Problem, Usage
 from tools.state import Home
 from tools.vboard import VirtualBoard
+from tools.vboard.depot import Depot
 from tools.vboard.line import Line
 from tools.vboard.stockimage import stock_image
 
 IMAGE = stock_image("esp32")
-
-
-class Depot:
-    """A server of images on loopback; `cut_at` ends an answer early."""
-
-    def __init__(self) -> None:
-        self.files = {"ESP32.bin": IMAGE}
-        self.cut_at: int | None = None
-        self.asked: list[str | None] = []
-        depot = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                depot.asked.append(self.headers.get("Range"))
-                data = depot.files.get(self.path[1:])
-                if data is None:
-                    self.send_error(404)
-                    return
-                at = 0
-                if span := self.headers.get("Range"):
-                    at = int(span.removeprefix("bytes=").removesuffix("-"))
-                self.send_response(206 if at else 200)
-                self.send_header("Content-Length", str(len(data) - at))
-                self.end_headers()
-                self.wfile.write(data[at : depot.cut_at])
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def table(self, folder: Path, sha256: str | None = None) -> Path:
-        sha256 = sha256 or hashlib.sha256(IMAGE).hexdigest()
-        path = folder / "images.toml"
-        path.write_text(
-            f'version = "0"\nbase = "{self.url}"\n'
-            f'[esp32]\nfile = "ESP32.bin"\nsha256 = "{sha256}"\noffset = 0x1000\n'
-        )
-        return path
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class Maker:
@@ -87,8 +40,7 @@ class Maker:
         self.depot = depot
         self.folder = folder
         self.env = {
-            "GANGLION_IMAGES": str(depot.table(folder)),
-            "GANGLION_IMAGE_CACHE": str(folder / "images"),
+            **depot.environment(folder),
             "GANGLION_WIFI_SSID": "house",
             "GANGLION_WIFI_PASSWORD": "a good password",
         }
@@ -195,7 +147,7 @@ async def test_a_firmware_goes_to_the_slot_that_is_not_in_use(maker: Maker) -> N
 
 
 async def test_a_wrong_hash_writes_nothing(maker: Maker) -> None:
-    maker.depot.files["ESP32.bin"] = IMAGE[:-1] + b"x"
+    maker.depot.image = IMAGE[:-1] + b"x"
     told = await maker.flash("--device", "wrong", fails=True)
     assert "expected sha256" in told and "nothing was written" in told
     assert set((maker.board.folder / "chip.img").read_bytes()) == {0xFF}

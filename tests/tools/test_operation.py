@@ -69,6 +69,48 @@ def test_check_prints_what_would_run(tmp_path: Path) -> None:
     assert "sk-made-up-key" not in done.stdout + done.stderr
     without = ganglion("config", "check", str(file), home=tmp_path)
     assert without.returncode == 0 and "$CHEAP_KEY: MISSING" in without.stdout
+    said = "serve will not start: backend cheap: the environment variable CHEAP_KEY is not set"
+    assert said in without.stdout and "export CHEAP_KEY=" in without.stdout
+    assert "will not start" not in done.stdout
+    # serve says the same, and does not start.
+    refused = ganglion("serve", home=tmp_path)
+    assert refused.returncode == 2 and "export CHEAP_KEY=" in refused.stderr, refused.stderr
+    assert "key_file" in refused.stderr and "Traceback" not in refused.stderr
+
+
+TIGHT = """\
+[[backend]]
+name = "dear"
+url = "http://127.0.0.1:9/v1"
+house = false
+model = "large"
+input_usd_per_mtok = 3
+output_usd_per_mtok = 15
+[[backend]]
+name = "cheap"
+url = "http://127.0.0.1:9/v1"
+house = false
+model = "small"
+input_usd_per_mtok = 0.3
+output_usd_per_mtok = 1.2
+"""
+
+
+def test_check_warns_of_a_budget_that_lets_nobody_answer(tmp_path: Path) -> None:
+    def warnings(budget: str) -> list[str]:
+        file = tmp_path / "ganglion.toml"
+        file.write_text(f"{TIGHT}[[budget]]\nscope = 'device'\nper = 'day'\n{budget}\n")
+        done = ganglion("config", "check", home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+
+    (line,) = warnings("usd = 0.05")
+    assert "0.05 USD per day for each device never lets dear answer" in line
+    assert "21,000 bytes" in line and line.endswith("usd = 0.08")
+    assert warnings("usd = 0.08") == []  # what it says is enough
+    (line,) = warnings("tokens = 1000")
+    assert "dear, cheap" in line and line.endswith("tokens = 23000")
+    assert warnings("tokens = 23000") == warnings("usd = 0") == []  # nothing at all may be meant
 
 
 def test_check_says_when_a_model_file_is_not_there(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ async def test_ganglion_update(serving: Serving, tmp_path: Path) -> None:
     code, told = await update("porch")
     assert code == 1 and "not online" in told, told
     code, told = await update("nobody-heard-of-it")
-    assert code == 1 and "no key for updates" in told, told
+    assert code == 1 and "'nobody-heard-of-it' has not been heard of" in told, told
+    assert "no key" not in told
     code, told = await update("porch", "--firmware", str(tmp_path))
     assert code == 2 and "holds no firmware" in told, told
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from tools import runtime
+from tools.apt import AptError
 from tools.build import BuildError, build_firmware
 from tools.paths import ROOT
 from tools.vboard.rom import romfs
@@ -121,6 +122,15 @@ def test_a_runtime_that_does_not_run(monkeypatch):
         runtime.micropython()
     monkeypatch.undo()
     runtime.micropython.cache_clear()
+
+
+def test_what_apt_cannot_do_is_told_with_what_to_do(tmp_path):
+    def fetch(aside):
+        raise AptError("there is no apt on this machine")
+
+    with pytest.raises(runtime.RuntimeMissing, match=r"no apt on this machine\. Install them"):
+        runtime.unpack(tmp_path / "mosquitto", fetch)
+    assert [path.name for path in tmp_path.iterdir()] == ["mosquitto.lock"]
 
 
 def test_unpacking_is_whole_or_not_at_all_and_done_once(tmp_path, monkeypatch):

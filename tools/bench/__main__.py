@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tools.bench import (
     cloud,
     companion,
+    flash,
     heap,
     powercut,
     report,
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[], report.Figures]] = {
     "schedule": schedule.run,
     "soak": soak.run,
     "update": update.run,
+    "flash": flash.run,
 }
 
 

@@ -53,39 +53,51 @@ def wait(probe: Callable[[], _T | None], what: str, seconds: float = 60) -> _T:
     raise Problem(f"{what}: not within {seconds:g} s")
 
 
+def _child(
+    stack: ExitStack, home: Home, name: str, *options: str
+) -> tuple[subprocess.Popen[bytes], Path]:
+    """`ganglion NAME` until the stack ends, and where it writes."""
+    path = home.folder / f"{name}.log"
+    log = stack.enter_context(path.open("wb"))
+    process = children.spawn(
+        [sys.executable, "-m", "tools.cli", name, "--home", str(home.folder), *options],
+        env=dict(os.environ),
+        stdout=log,
+        stderr=log,
+    )
+    stack.callback(children.stop, process, 5.0)
+    return process, path
+
+
 @contextmanager
-def system(*board_options: str) -> Iterator[Running]:
-    """Start `ganglion serve` and `ganglion board` in a temporary home; end them after."""
+def serving(home: Home, *options: str) -> Iterator[Client]:
+    """`ganglion serve`, with a broker of its own, in ``home``; ended after."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gn-bench-")))
-        home = Home(folder)
-
-        def child(name: str, *options: str) -> subprocess.Popen[bytes]:
-            log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            process = children.spawn(
-                [sys.executable, "-m", "tools.cli", name, "--home", str(folder), *options],
-                env=dict(os.environ),
-                stdout=log,
-                stderr=log,
-            )
-            stack.callback(children.stop, process, 5.0)
-            return process
-
-        child("serve")
+        process, log = _child(stack, home, "serve", *options)
 
         def client() -> Client | None:
+            if process.poll() is not None:
+                raise Problem(log.read_text()[-2000:])
             try:
                 c = Client(home.running())
                 return c if c.health().get("broker") else None
             except Problem:
                 return None
 
-        companion = wait(client, "the companion")
-        board = child("board", "--device", DEVICE, *board_options)
+        yield wait(client, "the companion")
+
+
+@contextmanager
+def system(*board_options: str) -> Iterator[Running]:
+    """Start `ganglion serve` and `ganglion board` in a temporary home; end them after."""
+    with ExitStack() as stack:
+        home = Home(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gn-bench-"))))
+        companion = stack.enter_context(serving(home))
+        board, log = _child(stack, home, "board", "--device", DEVICE, *board_options)
 
         def control() -> SyncBoardControl | None:
             if board.poll() is not None:
-                raise Problem((folder / "board.log").read_text()[-2000:])
+                raise Problem(log.read_text()[-2000:])
             try:
                 return SyncBoardControl.of(home.board(DEVICE))
             except OSError:

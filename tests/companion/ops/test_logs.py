@@ -149,3 +149,11 @@ def test_each_field_is_masked_by_itself() -> None:
     split = logging.makeLogRecord({"msg": "token of Bearer", "a": "kitchen"})
     assert Redact().filter(split)
     assert (split.getMessage(), split.__dict__["a"]) == ("token of Bearer", "kitchen")
+
+
+@pytest.mark.parametrize("name", ["aiosqlite", "alembic.runtime.migration", "httpx2"])
+def test_libraries_are_heard_from_a_warning_on(stream: io.StringIO, name: str) -> None:
+    logs.start(LogConfig("debug"), stream=stream)
+    logging.getLogger(name).info("each statement")
+    logging.getLogger(name).warning("it is amiss")
+    assert "each statement" not in stream.getvalue() and "it is amiss" in stream.getvalue()

@@ -66,7 +66,9 @@ def test_gauges_are_read_at_each_scrape_and_one_that_fails_is_left_out() -> None
         raise RuntimeError("closing")
 
     metrics.gauge("open_asks", "Asks that wait for a model.", lambda: asks["open"])
-    metrics.gauge("budget_used", "Share.", lambda: {"house/day": 0.25, 'a"\n': 1}, label="budget")
+    metrics.gauge(
+        "budget_used", "Share.", lambda: {("house/day",): 0.25, ('a"\n',): 1}, labels=("budget",)
+    )
     metrics.gauge("broken", "Never there.", broken)
     assert samples(metrics)["ganglion_open_asks",] == 1
     asks["open"] = 3

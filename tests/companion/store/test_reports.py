@@ -15,8 +15,8 @@ from companion.config import StoreConfig
 from companion.meter.calendar import Calendar
 from companion.meter.purse import Claim, Reserved, Slot
 from companion.meter.whatif import Traffic
-from companion.store import Store
-from companion.store.reports import KEYS, Counted, Key, Range, Sums, counted, spend, traffic
+from companion.store import Counted, Store
+from companion.store.reports import KEYS, Key, Range, Sums, spend, traffic
 from companion.store.row import BESIDE, Row
 
 # The clocks of Berlin go back in the night to 25 October 2026.
@@ -235,7 +235,7 @@ async def test_what_is_counted_on_many_slots(house: House) -> None:
         claim = Claim("d", f"a{n}", slots, nano=100 + n, tokens=10, until=NOW + 60)
         assert await house.store.ledger.reserve(claim) == Reserved()
     await house.store.ledger.settle("d", "a200", 40, 4, b"")
-    found = await counted(house.read, [*keys, "house/day/2026-10-31"])
+    found = await house.store.ledger.counted([*keys, "house/day/2026-10-31"])
     assert found.keys() == set(keys)
     assert found[keys[0]] == Counted(nano_reserved=100, tokens_reserved=10)
     assert found[keys[399]] == Counted(nano_spent=40, tokens_spent=4)

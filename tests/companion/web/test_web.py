@@ -171,6 +171,29 @@ async def test_logins_are_made_and_renewed(house: MakeHouse) -> None:
         assert broken.status_code == 500 and "disk is full" in broken.json()["error"]["msg"]
 
 
+async def test_what_keeps_an_update_from_beginning_is_told_in_order(house: MakeHouse) -> None:
+    h: House = await house(http=True, credentials=Logins())  # which hold nobody's key
+    board = await h.device("kitchen")
+    async with client(h.companion) as http:
+
+        async def refused(device: str, **more: Any) -> tuple[int, str, str]:
+            body = {"devices": [device], "manifest": "{}", "files": {}, **more}
+            response = await http.post("/updates", json=body)
+            error = response.json()["error"]
+            return response.status_code, error["code"], error["msg"]
+
+        status, code, msg = await refused("nobody")
+        assert (status, code) == (404, "unknown_device") and "key" not in msg
+        status, code, msg = await refused("kitchen")
+        assert (status, code) == (409, "no_key") and "--renew" in msg
+        assert (await refused("kitchen", keys={"kitchen": "ab" * 32}))[1] == "bad_manifest"
+        board.send("status", {"online": False, "boot": 3, "tools": "tools1"}, True)
+        fleet = h.companion.fleet
+        await until("it is off", lambda: (k := fleet.get("kitchen")) and not k.online)
+        status, code, msg = await refused("kitchen")
+        assert (status, code) == (409, "offline") and "key" not in msg
+
+
 async def test_health_tells_of_the_broker_and_the_store(
     house: MakeHouse, own_broker: Any, tmp_path: Path
 ) -> None:
