@@ -61,6 +61,7 @@ def test_blocks_do_not_overlap():
         (layout.LEAP_TO, 8),
         (layout.LEAP_MS, 4),
         (layout.STAMPS, layout.PADS_N * layout.STAMP_SIZE),
+        (layout.JUMPERS, layout.PADS_N),
         (layout.SIZE, 0),
     ]
     for (start, size), (following, _) in itertools.pairwise(blocks):

@@ -10,6 +10,7 @@ from tools.vboard.board import BoardBusy, VirtualBoard
 from tools.vboard.config import BoardConfig
 from tools.vboard.control import BoardControl, BoardError, SyncBoardControl
 from tools.vboard.hardware import BadOperation
+from tools.vboard.wire import wired
 
 __all__ = [
     "BadOperation",
@@ -19,4 +20,5 @@ __all__ = [
     "BoardError",
     "SyncBoardControl",
     "VirtualBoard",
+    "wired",
 ]

@@ -388,6 +388,11 @@ class VirtualBoard:
         if self.hardware.wire(pin, layout.EXT, level):
             self._kick()
 
+    def jumper(self, a: int, b: int | None) -> None:
+        """Join two pads by a wire (`Pad.level` says what they read); ``b`` None frees ``a``."""
+        if self.hardware.jumper(a, b):
+            self._kick()
+
     def adc(self, pin: int, mv: int) -> None:
         self.hardware.set_mv(pin, mv)
 

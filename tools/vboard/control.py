@@ -109,6 +109,8 @@ class ControlServer:
                 board.hold(request["pin"], request["level"])
             case "drive":
                 board.drive(request["pin"], request["level"])
+            case "jumper":
+                board.jumper(request["a"], request["b"])
             case "adc":
                 board.adc(request["pin"], request["mv"])
             case "i2c":

@@ -5,9 +5,11 @@ The launcher's half. The chip's half is in `standins/`; the memory between them 
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import struct
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +54,19 @@ class Pad:
         """What the pad reads: 0 or 1.
 
         A short wins over everything; then the output stage (an open drain pulls down only), an
-        outside driver, the pull. A pad that floats reads 0. With PWM: 1 from half duty on.
+        outside driver; the same at the other end of the pad's wire; the pull, the other end's
+        pull. So two outputs that are joined keep each its own level, as with 330 Ω between them.
+        A pad that floats reads 0. With PWM: 1 from half duty on.
         """
+        other = self.other()
+        for pad in (self, other):
+            if pad and (made := pad.made()) is not None:
+                return made
+        pull = self.byte(at.PULL) or (other.byte(at.PULL) if other else 0)
+        return int(pull == at.PULL_UP)
+
+    def made(self) -> int | None:
+        """The level that something at the pad itself makes; None where only pulls are at it."""
         hold = self.byte(at.HOLD)
         if hold:
             return hold - 1
@@ -62,16 +75,22 @@ class Pad:
         mode, latch = self.byte(at.MODE), self.byte(at.LATCH)
         if mode == at.MODE_OUT or (mode == at.MODE_OPEN_DRAIN and not latch):
             return latch
-        ext = self.byte(at.EXT)
-        if ext:
-            return ext - 1
-        return int(self.byte(at.PULL) == at.PULL_UP)
+        return _level_or_none(self.byte(at.EXT))
+
+    def other(self) -> Pad | None:
+        """The pad at the other end of the wire, if there is one."""
+        other = self.memory[at.JUMPERS + self.pin]
+        return Pad(self.memory, at.PADS + (other - 1) * at.PAD_SIZE) if other else None
+
+    @property
+    def pin(self) -> int:
+        return (self.base - at.PADS) // at.PAD_SIZE
 
     def duty(self) -> int:
         return int(struct.unpack_from("<H", self.memory, self.base + at.DUTY)[0])
 
     def shown(self) -> dict[str, Any]:
-        """As the control socket shows it; a PWM's figures only where one runs."""
+        """As the control socket shows it; a PWM's figures and a wire only where there is one."""
         pad: dict[str, Any] = {
             "mode": _MODES.get(self.byte(at.MODE), "?"),
             "latch": self.byte(at.LATCH),
@@ -83,6 +102,8 @@ class Pad:
         if self.byte(at.PWM_ON):
             freq_hz = struct.unpack_from("<I", self.memory, self.base + at.FREQ)[0]
             pad["pwm"] = {"freq_hz": freq_hz, "duty_u16": self.duty()}
+        if other := self.other():
+            pad["jumper"] = other.pin
         return pad
 
 
@@ -226,13 +247,42 @@ class Hardware:
         if level not in (0, 1, None):
             raise BadOperation("level is 0, 1 or null")
         pad = self.pad(pin)
-        before = pad.level()
-        self[pad.base + field] = 0 if level is None else level + 1
-        after = pad.level()
-        if after != before and pad.byte(at.TRIGGER) & (1 if after else 2):
-            self[pad.base + at.PENDING] = 1
-            return True
-        return False
+        with self._watched(pad, pad.other()) as edges:
+            self[pad.base + field] = 0 if level is None else level + 1
+        return bool(edges)
+
+    def jumper(self, a: int, b: int | None) -> bool:
+        """Join two pads by a wire of 330 Ω, or take the wire off ``a`` (``b`` None). True when
+        that made an edge an interrupt waits for. BadOperation where a wire is already."""
+        pad = self.pad(a)
+        if b is None:
+            other = pad.other()
+            if other is None:
+                return False
+            wired = 0, 0
+        else:
+            other = self.pad(b)
+            if a == b:
+                raise BadOperation(f"pin {a} cannot be joined to itself")
+            for one, end in ((pad, b), (other, a)):
+                if (there := one.other()) and there.pin != end:
+                    raise BadOperation(f"pin {one.pin} is joined to pin {there.pin} already")
+            wired = b + 1, a + 1
+        with self._watched(pad, other) as edges:
+            self[at.JUMPERS + a], self[at.JUMPERS + other.pin] = wired
+        return bool(edges)
+
+    @contextlib.contextmanager
+    def _watched(self, *pads: Pad | None) -> Iterator[list[Pad]]:
+        """Sees to the interrupts of what is changed inside; lists the pads that have one."""
+        before = [(pad, pad.level()) for pad in pads if pad]
+        edges: list[Pad] = []
+        yield edges
+        for pad, was in before:
+            level = pad.level()
+            if level != was and pad.byte(at.TRIGGER) & (1 if level else 2):
+                self[pad.base + at.PENDING] = max(pad.byte(at.PENDING), 1)
+                edges.append(pad)
 
     def edges_pending(self) -> bool:
         return any(self[at.PADS + n * at.PAD_SIZE + at.PENDING] for n in range(at.PADS_N))

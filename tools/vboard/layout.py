@@ -77,6 +77,7 @@ LEAP_MS = 10448  # u32: the step, where tasks would sleep for less
 LEAP_HEAP = 24576  # bytes added to the heap of a board that leaves time out
 STAMPS = 10496  # 64 x STAMP_SIZE: when the chip last changed a pad's output register, as its C
 STAMP_SIZE = 16  # library's `timespec` of the host's clock (two longs)
+JUMPERS = 11520  # 64 x u8: the GPIO at the other end of a pad's wire + 1; 0 none
 
 # -- in a pad
 MODE = 0  # MODE_*
@@ -85,7 +86,7 @@ PULL = 2  # PULL_*
 HOLD = 3  # shorted to a level, whatever else
 EXT = 4  # an outside driver
 TRIGGER = 5  # interrupt on 1 rising, 2 falling, 3 both
-PENDING = 6  # an edge not yet handled
+PENDING = 6  # edges not yet handled, PENDING_MAX at most
 PWM_ON = 7
 MV = 8  # u16: millivolts for the ADC
 DUTY = 10  # u16: 65535 is always high
@@ -108,6 +109,7 @@ DHT22 = 22
 BAD_CRC = 1
 GONE = 2
 UNPOWERED = 3
+PENDING_MAX = 8  # the depth of the scheduler's queue on an ESP32: further edges are lost
 MODE_OFF = 0
 MODE_IN = 1
 MODE_OUT = 3

@@ -1,6 +1,7 @@
 # machine.ADC and machine.PWM.
 import struct
 
+import _hw
 from _hw import mem
 from micropython import const
 
@@ -80,7 +81,7 @@ class PWM:
         if not mem[self._at + _PWM_ON]:
             self._set(5000, 32768)
         self.init(freq, duty, duty_u16=duty_u16, duty_ns=duty_ns)
-        mem[self._at + _PWM_ON] = 1
+        self._on(1)
 
     def init(self, freq=None, duty=None, *, duty_u16=None, duty_ns=None):
         if freq is not None:
@@ -93,7 +94,16 @@ class PWM:
             self.duty_ns(duty_ns)
 
     def _set(self, freq, duty):
+        n = (self._at - _PADS) // _PAD_SIZE
+        before = _hw.across(n)
         struct.pack_into("<HI", mem, self._at + _DUTY, duty, freq)
+        _hw.edge(n, before)
+
+    def _on(self, on):
+        n = (self._at - _PADS) // _PAD_SIZE
+        before = _hw.across(n)
+        mem[self._at + _PWM_ON] = on
+        _hw.edge(n, before)
 
     def _get(self):
         return struct.unpack_from("<HI", mem, self._at + _DUTY)
@@ -129,4 +139,4 @@ class PWM:
         self.duty_u16(min(ns * freq // 1000 * 65535 // 1000000, 65535))
 
     def deinit(self):
-        mem[self._at + _PWM_ON] = 0
+        self._on(0)

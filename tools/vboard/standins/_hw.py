@@ -16,6 +16,18 @@ _REQUEST = const(7)
 _PADS = const(6144)
 _PAD_SIZE = const(16)
 _PENDING = const(6)
+_LATCH = const(1)
+_PULL = const(2)
+_HOLD = const(3)
+_EXT = const(4)
+_TRIGGER = const(5)
+_PWM_ON = const(7)
+_DUTY = const(10)
+_JUMPERS = const(11520)
+_MODE_OUT = const(3)
+_MODE_OPEN_DRAIN = const(7)
+_PULL_UP = const(2)
+_PENDING_MAX = const(8)
 
 _SIGALRM = const(14)
 _PR_SET_PDEATHSIG = const(1)
@@ -52,8 +64,10 @@ def _dispatch(_):
     mem[_SCHEDULED] = 0
     for n in pins:
         at = _PADS + n * _PAD_SIZE + _PENDING
-        if mem[at]:
-            mem[at] = 0
+        edges = mem[at]
+        while edges and mem[at]:  # a handler that is changed drops what is left
+            mem[at] -= 1
+            edges -= 1
             call(*pins[n])
     if run_timers:
         run_timers()
@@ -84,6 +98,50 @@ def wake():
 
 def _on_signal(_):
     wake()
+
+
+def _made(at):
+    """The level that something at the pad itself makes, or -1."""
+    if mem[at + _HOLD]:
+        return mem[at + _HOLD] - 1
+    if mem[at + _PWM_ON]:
+        return mem[at + _DUTY + 1] >> 7
+    if mem[at] == _MODE_OUT or (mem[at] == _MODE_OPEN_DRAIN and not mem[at + _LATCH]):
+        return mem[at + _LATCH]
+    return mem[at + _EXT] - 1
+
+
+def level(n):
+    """What pad `n` reads. See `Pad.level` in hardware.py. Allocates nothing."""
+    at = _PADS + n * _PAD_SIZE
+    found = _made(at)
+    if found >= 0:
+        return found
+    pull = mem[at + _PULL]
+    if mem[_JUMPERS + n]:
+        at = _PADS + (mem[_JUMPERS + n] - 1) * _PAD_SIZE
+        found = _made(at)
+        if found >= 0:
+            return found
+        pull = pull or mem[at + _PULL]
+    return int(pull == _PULL_UP)
+
+
+def across(n):
+    """What the pad at the other end of `n`'s wire reads, or -1 where there is no wire."""
+    return level(mem[_JUMPERS + n] - 1) if mem[_JUMPERS + n] else -1
+
+
+def edge(n, before):
+    """Pad `n` has changed; `before` is what `across` said. Interrupts at the other end."""
+    after = across(n)
+    if before < 0 or after < 0 or after == before:
+        return
+    at = _PADS + (mem[_JUMPERS + n] - 1) * _PAD_SIZE
+    if mem[at + _TRIGGER] & (1 if after else 2):
+        if mem[at + _PENDING] < _PENDING_MAX:
+            mem[at + _PENDING] += 1
+        wake()
 
 
 _interval = bytearray(struct.calcsize("@llll"))

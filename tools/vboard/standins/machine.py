@@ -11,15 +11,11 @@ _PINS_VALID = const(64)
 _PINS_IN_ONLY = const(72)
 _PADS = const(6144)
 _PAD_SIZE = const(16)
-_MODE = const(0)
 _LATCH = const(1)
 _PULL = const(2)
-_HOLD = const(3)
-_EXT = const(4)
 _TRIGGER = const(5)
 _PENDING = const(6)
 _PWM_ON = const(7)
-_DUTY = const(10)
 _STAMPS = const(10496)
 _STAMP_SIZE = const(16)
 _MODE_OUT = const(3)
@@ -113,36 +109,30 @@ class Pin(umachine.PinBase):
         # The level before the mode, as on the chip: no glitch.
         if value is not None:
             self._set(bool(value))
+        before = _hw.across(n)
         if pull != -1:
             mem[at + _PULL] = pull or 0
         if mode != -1:
             mem[at + _PWM_ON] = 0
             mem[at] = mode or 0
+        _hw.edge(n, before)
 
     def value(self, x=None):
         """The level of the pad, whatever the latch says."""
-        at = self._at
         if x is not None:
             return self._set(bool(x))
-        if mem[at + _HOLD]:
-            return mem[at + _HOLD] - 1
-        if mem[at + _PWM_ON]:
-            return mem[at + _DUTY + 1] >> 7
-        mode = mem[at]
-        if mode == _MODE_OUT or (mode == _MODE_OPEN_DRAIN and not mem[at + _LATCH]):
-            return mem[at + _LATCH]
-        if mem[at + _EXT]:
-            return mem[at + _EXT] - 1
-        return int(mem[at + _PULL] == _PULL_UP)
+        return _hw.level(self.id)
 
     __call__ = value
 
     def _set(self, level):
         at = self._at + _LATCH
         if mem[at] != level:
+            before = _hw.across(self.id)
             # First the time: who sees the level finds it.
             _hw.now(0, _hw.address + _STAMPS + self.id * _STAMP_SIZE)
             mem[at] = level
+            _hw.edge(self.id, before)
 
     def on(self):
         self._set(1)

@@ -1,0 +1,1 @@
+"""The bench's tests: the same on a real board and on the virtual one."""

@@ -1,0 +1,1 @@
+"""The hardware bench (docs/bench.md)."""
