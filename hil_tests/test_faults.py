@@ -136,7 +136,7 @@ def test_reset(board: Board, faults: Faults, life: Life, record: Recorder) -> No
     accepted = faults.proxy.accepted
     faults.reset()
     dials_again(faults, accepted, LONGEST * BACKOFF_FIRST_S + CONNECT_S)
-    outage(board, faults, record, life, 1)
+    outage(board, faults, record, life, 0.5)
 
 
 @pytest.mark.usefixtures("patient")
@@ -187,7 +187,7 @@ def test_truncated(board: Board, faults: Faults, life: Life, record: Recorder) -
     # The record of a PUBACK or of a CONNACK has 33 bytes.
     faults.truncate(20)
     dials_again(faults, accepted, 2 + LONGEST * BACKOFF_FIRST_S + CONNECT_S)
-    outage(board, faults, record, life, 1)
+    outage(board, faults, record, life, 0.5)
 
 
 @pytest.mark.usefixtures("patient")
