@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tools.hil.board import Board
+from tools.hil.plugin import Recorder
 from tools.hil.wire import Heard
 
 _LOOK_S: Final = 0.01
+# How much later than its seconds something may be, as people count; and how much earlier the two
+# clocks, of the board and of this machine, may make it seem.
+_LATE_MS: Final = 250
+_EARLY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,14 @@ def changed(look: Callable[[], bool], what: str, seconds: float) -> Span:
         before_s = asked_s
         assert asked_s - began_s < seconds, f"waited {seconds:g} s for {what}"
         time.sleep(_LOOK_S)
+
+
+def on_time(record: Recorder, name: str, took: Span, seconds: float) -> None:
+    """Neither early nor late, as far as round trips let one see. AssertionError."""
+    assert took.to_s >= seconds - _EARLY_S, f"{name}: after {took.to_s:.3f} s, and not {seconds}"
+    record.figure(f"{name} late, at most", "ms", max(took.to_s - seconds, 0) * 1000)
+    late_ms = max(took.from_s - seconds, 0) * 1000
+    record.figure(f"{name} late, at least", "ms", late_ms, limit=_LATE_MS)
 
 
 def happened(
