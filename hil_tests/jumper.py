@@ -102,3 +102,18 @@ def teach(board: Board, program: dict[str, Any]) -> dict[str, Any]:
     if not told.get("stored"):
         board.do("routine_approve", token=told["token"])
     return told
+
+
+def console(board: Board, command: str, what: str, seconds: float = 10) -> str:
+    """What follows ``what`` on a line that the console prints at ``command``. It needs no network.
+    TimeoutError shows what was printed."""
+    position = board.line.position
+    board.line.type(f"{command}\r")
+    until = time.monotonic() + seconds
+    while True:
+        # That line may still be on its way when its beginning is there.
+        line, ended, _ = board.line.since(position).partition(what)[2].partition("\n")
+        if ended:
+            return line.strip()
+        board.line.wait(what, until - time.monotonic(), position)
+        time.sleep(_LOOK_S)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from companion import wire
+from companion import wire_out
 from companion.update import MANIFEST, Package
 from hil_tests.events import in_order
 from tools.accounts import update_key
@@ -133,7 +133,7 @@ class Impostor:
     def offer(self, made: Package, *, key: bytes | None = None, **terms: Any) -> str:
         """Send one; its id."""
         self._n += 1
-        said = wire.Terms(
+        said = wire_out.Terms(
             **{
                 "id": f"hil-u{self._board.boot}-{self._n}",
                 "boot": self._board.boot,
@@ -145,7 +145,7 @@ class Impostor:
                 **terms,
             }
         )
-        self.payload = wire.encode_offer(key or self._key, DEVICE, said)
+        self.payload = wire_out.encode_offer(key or self._key, DEVICE, said)
         self._board.wire.send("update", self.payload)
         return said.id
 
@@ -171,7 +171,7 @@ class Impostor:
                     return str(heard.body["refused"])
                 path, at = heard.body["want"]
                 data = change(path, made.chunk(path, at) or b"")
-                self._board.wire.send("update", wire.encode_chunk(id_, at, path, data))
+                self._board.wire.send("update", wire_out.encode_chunk(id_, at, path, data))
             served = len(told)
             time.sleep(0.005)
         raise TimeoutError(f"{id_} has not ended; it said {self._board.wire.of('update', id=id_)}")
