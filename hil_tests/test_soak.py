@@ -22,7 +22,7 @@ BACK_S = 30 * 1.25 + 10 + 15
 # A boot that ends sooner counts as a failed one.
 HEALTHY_S = 12
 # So much may a heap of 96 KiB lose: once (names, tables that double), and in each hour.
-LOST_ONCE_BYTES = 2048
+LOST_ONCE_BYTES = 1024
 LOST_AN_HOUR_BYTES = 128
 # Of the runs that were due; a handshake keeps a slow chip from some.
 RUNS_SHARE = 0.8
