@@ -1,4 +1,4 @@
-"""Power that fails while flash is written: what was acknowledged is there, and nothing by half."""
+"""Power fails while flash is written: what was acknowledged is there, nothing is half there."""
 
 import random
 import threading
