@@ -149,7 +149,7 @@ def test_a_sentence_acts_once(board: Board, broker: Broker, has: Capabilities) -
     broker.up()
     said.join(60)
     board.online(since_s=time.monotonic() - 30, seconds=BACK_S)
-    assert came and "error" not in came[0], came
+    assert came and came[0]["reply"] and "err" not in came[0], came
     count = board.do("counter_read", pin=reads)["count"]
     assert count == 1, f"{count} pulses; it was said: {came[0]}"
 
@@ -210,7 +210,7 @@ def test_a_command_acts_once(board: Board, broker: Broker, has: Capabilities) ->
     board.reset()  # so that it comes back soon each time
     board.do("counter_start", pin=reads, edge="rising")
     dice = random.Random(1)
-    for n in range(1, 4):
+    for n in range(1, 3):
         body = board.wire.command(board.boot, tool="gpio_pulse", args={"pin": drives, "ms": 30})
         board.wire.send("do", body)
         time.sleep(dice.uniform(0, 0.05))

@@ -230,6 +230,7 @@ class Link:
         self._task = asyncio.create_task(self._talk())
         self._why = None
         began = time.ticks_ms()
+        before = self.sessions
         keeper = asyncio.create_task(self._keep(began))
         try:
             await self._task
@@ -237,12 +238,12 @@ class Link:
             raise LinkError(self._why or "canceled") from None
         finally:
             keeper.cancel()
-            if self.connected and time.ticks_diff(time.ticks_ms(), began) > _STABLE_MS:
+            if self.sessions == before:
+                self._failures += 1
+            elif time.ticks_diff(time.ticks_ms(), began) > _STABLE_MS:
                 self._backoff = _BACKOFF_FIRST_MS
             if self._refused:
                 self._backoff = _BACKOFF_MAX_MS
-            if not self.connected:
-                self._failures += 1
             self.connected = False
             lazy.drop("mqtt_open")
             self._close()

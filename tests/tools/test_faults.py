@@ -458,6 +458,21 @@ def test_a_half_closed_connection_goes_on(bare: tuple[Driven, socket.socket]) ->
         wait_for(lambda: faults.said("connection 1: ended"))
 
 
+def test_a_cut_is_no_rst_for_who_is_writing(bare: tuple[Driven, socket.socket]) -> None:
+    """A RST would take what has passed, and was not read yet, from the board."""
+    faults, target = bare
+    with dial(faults) as line, target.accept()[0] as far:
+        line.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # the other side reads nothing of it
+            while True:
+                line.send(b"x" * 65536)
+        faults("truncate", 100)
+        far.sendall(b"y" * 200)
+        wait_for(lambda: faults.said("cut after 100 bytes"))
+        line.settimeout(COMES_S)
+        assert take(line, 200) == b"y" * 100
+
+
 def test_a_rst_is_passed_on(bare: tuple[Driven, socket.socket]) -> None:
     faults, target = bare
     with dial(faults) as line:
@@ -528,8 +543,9 @@ async def test_nothing_is_left_when_it_stops() -> None:
         lines.append(await asyncio.open_connection(LOOPBACK, hanging.port))
         await until(lambda: hanging.connections)
         assert len(asyncio.all_tasks()) == len(tasks) + 1  # that dials
-        await proxy.stop()
-        await hanging.stop()
+        async with asyncio.timeout(5):  # and not until the dialing has failed
+            await proxy.stop()
+            await hanging.stop()
         assert asyncio.all_tasks() == tasks
         assert (proxy.connections, hanging.connections) == (0, 0)
         for reader, writer in lines:

@@ -36,6 +36,8 @@ from tools.problem import Problem
 
 DEVICE: Final = "bench"
 _BROKER_S: Final = 10.0
+_BACK_S: Final = 45.0
+"""The longest pause between two tries, and what a connection takes (docs/limits.md)."""
 
 
 @dataclass(frozen=True)
@@ -213,8 +215,9 @@ class Bench:
             time.sleep(0.01)
         self.faults.clear()
 
-    def all_well(self) -> None:
-        """Whatever a test broke is whole again, and the board is online."""
+    def all_well(self, patient: bool = True) -> None:
+        """Whatever a test broke is whole again, and the board is online; one that is not is reset
+        after a while, or at once."""
         self.broker_up()
         if self.capabilities.wifi:
             self.hands.wifi(True)
@@ -222,7 +225,7 @@ class Bench:
             self.hands.power(True)
         if not self.board.is_online:
             try:
-                self.board.online(seconds=30)
+                self.board.online(seconds=_BACK_S if patient else 0)
             except TimeoutError:
                 self.board.reset()
 

@@ -7,7 +7,10 @@ values (the boxes of a box plot, Tukey, Exploratory Data Analysis, 1977) do not 
 is whether it matters, the second whether it is more than the noise that each run shows of itself.
 Boxes and not confidence intervals of the medians (McGill, Tukey and Larsen, Variations of Box
 Plots, 1978), which shrink with the number of values as if these were independent: all values of a
-run share one warm or busy machine. One value is a box without width, so that the 20 % decide.
+run share one warm or busy machine. Of fewer than five values the noise is not known: there the
+median must have doubled or halved. (Two runs of the same firmware, one after the other, differed by
+132 % in the seconds of one start.) The heap is looked at between two commands, when what is loaded
+for a use may be there or not: 4 KiB and less say nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from tools.hil.units import percent, quantity
 Verdict = Literal["worse", "better", "same", "new", "gone"]
 
 SHARE = 0.2
-HEAP_BYTES = 1024
+FEW = 5
+SHARE_OF_FEW = 1.0
+HEAP_BYTES = 4096
 FLASH_WRITES = 2
 
 _ORDER = {"outcome": 0, "heap low-water": 2, "flash writes": 3}
@@ -177,7 +182,8 @@ def _moved(now: Figure, was: Figure) -> float:
     """How much worse the median is; 0 if that does not matter or may be noise."""
     more = now.median - was.median
     # Of the smaller one, so that the way back is as far as the way there.
-    if abs(more) <= SHARE * min(abs(now.median), abs(was.median)):
+    share = SHARE_OF_FEW if min(len(now.values), len(was.values)) < FEW else SHARE
+    if abs(more) <= share * min(abs(now.median), abs(was.median)):
         return 0
     (low, high) = (was, now) if more > 0 else (now, was)
     if _quartiles(low.values)[1] >= _quartiles(high.values)[0]:

@@ -54,7 +54,7 @@ FAULTS: Final[tuple[Planted, ...]] = (
                 "    def _count(self, pin):\n        self.n += 2",
             ),
         ),
-        (),
+        ("test_tools.py::test_counter",),
     ),
     Planted(
         "guard",
@@ -66,13 +66,13 @@ FAULTS: Final[tuple[Planted, ...]] = (
                 "            self._from_now(at, _MAX_ON)",
             ),
         ),
-        (),
+        ("test_guard.py::test_max_on",),
     ),
     Planted(
         "rules",
-        "pins are looked at every 3 s, and not every 5 ms",
-        (Edit("ganglion/rules.py", "_FAST_MS = const(5)", "_FAST_MS = const(3000)"),),
-        (),
+        "pins are looked at every second, and not every 5 ms",
+        (Edit("ganglion/rules.py", "_FAST_MS = const(5)", "_FAST_MS = const(1000)"),),
+        ("test_rules.py::test_latency",),
     ),
     Planted(
         "schedules",
@@ -84,30 +84,26 @@ FAULTS: Final[tuple[Planted, ...]] = (
                 "if due + every > self.up else self.up) + every + 1",
             ),
         ),
-        (),
+        ("test_schedules.py::test_every",),
     ),
     Planted(
         "outages",
-        "after a lost connection the next try is ten minutes later",
+        "what happens while the broker is away is never told",
         (
             Edit(
-                "ganglion/link.py",
-                "_BACKOFF_FIRST_MS = const(500)",
-                "_BACKOFF_FIRST_MS = const(600000)",
-            ),
-            Edit(
-                "ganglion/link.py",
-                "_BACKOFF_MAX_MS = const(30000)",
-                "_BACKOFF_MAX_MS = const(600000)",
+                "ganglion/outbox.py",
+                "        self.held.append(event)\n        self.pump()",
+                "        if self._link.connected:\n"
+                "            self.held.append(event)\n        self.pump()",
             ),
         ),
-        (),
+        ("test_outages.py::test_the_broker_dies_and_comes_back",),
     ),
     Planted(
         "faults",
         "a silent path is taken for a quiet one for an hour",
         (Edit("ganglion/link.py", "_ACK_MS = const(10000)", "_ACK_MS = const(3600000)"),),
-        (),
+        ("test_faults.py::test_blackhole", "test_faults.py::test_half_open"),
     ),
     Planted(
         "tls",
@@ -119,13 +115,13 @@ FAULTS: Final[tuple[Planted, ...]] = (
                 "context.verify_mode = tls.CERT_NONE",
             ),
         ),
-        (),
+        ("test_tls.py::test_whom_it_does_not_trust_it_tells_nothing",),
     ),
     Planted(
         "update",
         "whoever signs an update, it is taken",
         (Edit("ganglion/offer.py", "    return not wrong", "    return True"),),
-        (),
+        ("test_update.py::test_what_is_not_ours_not_whole_or_not_now_is_refused",),
     ),
     Planted(
         "power",
@@ -138,7 +134,7 @@ FAULTS: Final[tuple[Planted, ...]] = (
                 "f.seek(0, 2) == store.size + _HEAD_BYTES + len(body):\n",
             ),
         ),
-        (),
+        ("test_power.py::test_power_fails_at_any_moment",),
     ),
     Planted(
         "soak",
@@ -151,7 +147,7 @@ FAULTS: Final[tuple[Planted, ...]] = (
                 "        self.asker.left = (bytearray(48), getattr(self.asker, 'left', None))",
             ),
         ),
-        (),
+        ("test_soak.py::test_soak",),
     ),
 )
 """One a family of tests. The bench that does not find them is broken itself."""
