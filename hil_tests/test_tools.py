@@ -9,7 +9,7 @@ import pytest
 
 from hil_tests import test_boot
 from hil_tests.covered import claim, covers, exercised
-from hil_tests.jumper import Jumper, Span, happened, on_time, teach
+from hil_tests.jumper import Jumper, Span, console, happened, on_time, teach
 from tools.hil.board import Board
 from tools.hil.capabilities import Capabilities
 from tools.hil.plugin import Recorder
@@ -430,14 +430,19 @@ def test_schedules_are_told(board: Board) -> None:
 
 @covers("rule_set", "rule_list", "rule_pause", "rule_delete")
 def test_rules_are_told(board: Board) -> None:
-    """Rules are set, listed, paused and forgotten"""
+    """Rules are set, listed, paused and forgotten; the console has them, too"""
     what = {"tool": "get_time", "args": {}}
     made = board.do("rule_set", name="Bell", event="front door", **{"is": "arrives"}, **what)
     assert made["name"] == "bell" and made["rule"]["event"] == "front-door", made
     assert board.do("rule_pause", name="bell", paused=True)["state"] == "paused"
     assert board.do("rule_list")["rules"] == [["bell", "arrives", "get_time", "paused"]]
     assert board.do("rule_pause", name="bell", paused=False)["state"] == "on"
+    assert console(board, "rules", "bell: ") == "event front-door arrives -> get_time {}"
     board.do("rule_delete", name="bell")
+    between = {"is": "between", "value": -5, "to": 0}
+    board.do("rule_set", name="frost", event="degrees", **between, **what)
+    assert console(board, "rules", "frost: ") == "event degrees between -5 and 0 -> get_time {}"
+    board.do("rule_delete", name="frost")
     assert board.do("rule_list")["rules"] == []
     assert board.refused("rule_pause", name="bell", paused=True) == "not_found"
     itself = {"tool": "rule_delete", "args": {"name": "bell"}}

@@ -57,14 +57,18 @@ def _rule(board, name, record):
     if "read" in record:
         what = record["read"]
         what = "pin %d" % what if isinstance(what, int) else what
+    elif "event" in record:
+        what = "event " + record["event"]
     else:
         tool, args, field = record["sensor"]
         what = "%s of %s %s" % (field, tool, json.dumps(args))
     text = "%s %s" % (what, record["is"])
-    if "value" in record:
-        text += " %s" % record["value"]
-    if "to" in record:
-        text += " and %s" % record["to"]
+    if "text" in record:
+        text += " '%s'" % record["text"]
+    elif "value" in record or record["is"] in ("above", "below", "between", "equals"):
+        text += " %s" % record.get("value", 0)  # 0 is not kept
+    if record["is"] == "between":
+        text += " and %s" % record.get("to", 0)
     if "for" in record:
         text += " for %s s" % record["for"]
     if "hours" in record:

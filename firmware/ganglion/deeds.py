@@ -171,7 +171,7 @@ def _range(rule):
     if kind == "below":
         return -_FAR, value - little
     if kind == "between":
-        return value, rule["to"]
+        return value, rule.get("to", 0)
     if kind == "equals" and "text" not in rule:
         return value, value
     return -_FAR, _FAR

@@ -34,7 +34,7 @@ def _said(name, record):
     elif kind not in ("on", "off", "changes", "arrives", "silent"):
         condition += " %s" % record.get("value", 0)
     if kind == "between":
-        condition += " and %s" % record["to"]
+        condition += " and %s" % record.get("to", 0)
     if "for" in record:
         condition += " for %s s" % record["for"]
     try:

@@ -104,7 +104,7 @@ def _tests(bench: Bench, said: argparse.Namespace) -> tuple[record.Run, int]:
             f"--junitxml={said.out / 'junit.xml'}",
             "-o", "junit_family=xunit2",
             "-p", "no:cacheprovider",
-            "-v", "--no-header", "--no-summary", "--tb=short",
+            "-v", "--no-header", "--tb=short", "-r", "N",
         ],
         plugins=[plugin],
     )  # fmt: skip

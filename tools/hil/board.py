@@ -61,6 +61,7 @@ class Board:
         self.line = hands.line
         self.wire = wire
         self._updater = updater
+        self._short_boots = 0
 
     @property
     def is_virtual(self) -> bool:
@@ -174,8 +175,18 @@ class Board:
     def reset(self) -> int:
         """Press EN and wait until it is back; the new boot."""
         before = self.boot
+        if self.is_online:
+            self._keep_out_of_safe_mode()
         self.hands.reset()
         return self.online(after=before)
+
+    def _keep_out_of_safe_mode(self) -> None:
+        # Three boots in a row that end in their first seconds lead to it: the third has to last.
+        up_s = self.do("get_health")["up"]
+        self._short_boots = self._short_boots + 1 if up_s < _HEALTHY_S else 0
+        if self._short_boots == 3:
+            time.sleep(_HEALTHY_S - up_s + 1.5)
+            self._short_boots = 0
 
     def reboot(self) -> int:
         """Ask it to restart itself, and wait; the new boot."""

@@ -138,13 +138,13 @@ FAULTS: Final[tuple[Planted, ...]] = (
     ),
     Planted(
         "soak",
-        "every command leaves 64 bytes behind",
+        "every command leaves 150 bytes behind",
         (
             Edit(
                 "ganglion/agent.py",
                 '        self.inbox.finish(cid, "done", payload)',
                 '        self.inbox.finish(cid, "done", payload)\n'
-                "        self.asker.left = (bytearray(48), getattr(self.asker, 'left', None))",
+                "        self.asker.left = (bytearray(112), getattr(self.asker, 'left', None))",
             ),
         ),
         ("test_soak.py::test_soak",),

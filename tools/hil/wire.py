@@ -94,13 +94,17 @@ class Wire:
             return found[0]
 
     def forget(self, before_s: float) -> None:
-        """What came before then is not needed any more: but for the last status, and the tools."""
+        """What came before then is not needed any more: but for statuses and boots, which a test's
+        record is made of, and the newest on each other topic."""
         with self._came:
-            last = self._of("status", 0.0, {})[-1:]
+            newest = {h.leaf: h for h in self.heard}.values()
             self.heard = [
                 h
                 for h in self.heard
-                if h.at_s >= before_s or h in last or h.leaf.startswith("tools")
+                if h.at_s >= before_s
+                or h.leaf == "status"
+                or h.body.get("kind") == "boot"
+                or any(h is one for one in newest)
             ]
 
     def send(self, leaf: str, body: dict[str, Any] | bytes) -> None:

@@ -114,6 +114,15 @@ class _Connection:
         self.proxy.connections.discard(self)
 
 
+def _bound(port: int) -> socket.socket:
+    """A socket there. One that never listens keeps the port ours while the network is down."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((LOOPBACK, port))
+    return sock
+
+
 class Proxy:
     """``n`` listening ports; ``target(i)`` is the "host:port" behind the i-th."""
 
@@ -123,9 +132,13 @@ class Proxy:
         self.connections: set[_Connection] = set()
         self._target = target
         self._servers: list[asyncio.Server] = []
+        self._held: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
+        for i, port in enumerate(self.ports):
+            self._held.append(_bound(port))
+            self.ports[i] = self._held[i].getsockname()[1]
         await self._listen()
 
     async def stop(self) -> None:
@@ -135,6 +148,9 @@ class Proxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for sock in self._held:
+            sock.close()
+        self._held.clear()
 
     async def set_up(self, up: bool) -> None:
         """The network goes or comes back."""
@@ -168,9 +184,7 @@ class Proxy:
                 self.soon(self._connect(connection, i))
                 return connection.board
 
-            server = await loop.create_server(accept, LOOPBACK, port, reuse_address=True)
-            self.ports[i] = server.sockets[0].getsockname()[1]
-            self._servers.append(server)
+            self._servers.append(await loop.create_server(accept, sock=_bound(port)))
 
     async def _refuse(self) -> None:
         for server in self._servers:

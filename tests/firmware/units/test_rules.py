@@ -218,6 +218,8 @@ def test_the_number_of_an_event():
     w.run(10)
     w.set(event="bell", value=5, to=6, **{"is": "between"})
     assert [w.arrive(p) for p in ("4", "5", "7", "6")] == [0, 1, 0, 1]
+    w.set(event="bell", value=-5, to=0, **{"is": "between"})
+    assert [w.arrive(p) for p in ("-6", "-5", "1", "0")] == [0, 1, 0, 1]
     w.set(event="bell", value=22.1, **{"is": "equals"})
     assert [w.arrive(p) for p in ("22", "22.1", "22.10", "3", '{"value": 22.1}')] == [0, 1, 0, 0, 1]
     w.set(event="bell", value=0, **{"is": "equals"})
