@@ -391,7 +391,8 @@ class Link:
     async def _keep(self, began):
         """The session's deadlines; outside the read, which may wait for ever."""
         while True:
-            await asyncio.sleep_ms(5 if self._out else _TICK_MS)
+            # A TLS handshake goes on only when somebody writes.
+            await asyncio.sleep_ms(_TICK_MS if self.connected and not self._out else 5)
             self.beat += 1
             now = time.ticks_ms()
             if self._sock is None or not self.connected:
