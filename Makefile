@@ -39,7 +39,7 @@ update: ready  ## bring boards that run to this firmware (DEVICE="kitchen hall",
 
 hil: ready  ## the bench's tests on a virtual board (PORT=/dev/ttyUSB0: a real one; BASE=run.json, SOAK=hours)
 	@PORT='$(PORT)' HOST='$(HOST)' WIRING='$(WIRING)' BASE='$(BASE)' SOAK='$(SOAK)' OUT='$(OUT)' \
-	  PLANT='$(PLANT)' RESTORE='$(RESTORE)' YES='$(YES)' $(BIN)/python -m tools.hil $(ARGS)
+	  PLANT='$(PLANT)' QUICK='$(QUICK)' RESTORE='$(RESTORE)' YES='$(YES)' $(BIN)/python -m tools.hil $(ARGS)
 
 test: ready  ## every test at its everyday size
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)

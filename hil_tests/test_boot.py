@@ -31,6 +31,7 @@ def test_the_button_starts_it_anew(board: Board, record: Recorder) -> None:
     record.figure("online", "s", came_s - began_s, limit=30)
 
 
+@pytest.mark.long
 def test_asked_to_restart(board: Board) -> None:
     """The tool `reboot` answers, then restarts once"""
     boot = board.boot

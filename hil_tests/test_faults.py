@@ -122,6 +122,7 @@ def dials_again(faults: Faults, accepted: int, seconds: float) -> None:
     until("another connection", lambda: faults.proxy.accepted > accepted, seconds)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("patient")
 def test_refused(board: Board, faults: Faults, life: Life, record: Recorder) -> None:
     """Connection refused: the board acts alone, tries again, and is back"""
@@ -139,6 +140,7 @@ def test_reset(board: Board, faults: Faults, life: Life, record: Recorder) -> No
     outage(board, faults, record, life, 0.5)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("patient")
 def test_blackhole(board: Board, faults: Faults, life: Life, record: Recorder) -> None:
     """Nothing passes, nothing is closed: the board misses an acknowledgement and dials anew"""
@@ -154,6 +156,7 @@ def test_blackhole(board: Board, faults: Faults, life: Life, record: Recorder) -
     life.went_on(record, 1, knock)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("patient")
 def test_half_open(board: Board, faults: Faults, life: Life, record: Recorder) -> None:
     """A router forgets the connection: the broker tells the will, the board notices and is back"""

@@ -201,6 +201,7 @@ def test_what_is_too_much_to_keep_is_counted(board: Board, broker: Broker) -> No
     assert board.boot == boot
 
 
+@pytest.mark.long
 @pytest.mark.needs("jumper")
 def test_a_command_acts_once(board: Board, broker: Broker, has: Capabilities) -> None:
     """The broker dies as a command comes: sent again, it has acted once"""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -86,6 +87,7 @@ def impostors(bench: Bench, folder: Path) -> Iterator[dict[str, EmbeddedBroker]]
         yield made
 
 
+@pytest.mark.long
 def test_whom_it_does_not_trust_it_tells_nothing(
     board: Board, faults: Faults, bench: Bench, record: Recorder, tmp_path: Path
 ) -> None:

@@ -44,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="what is wired to it (bench.toml)")  # fmt: skip
     parser.add_argument("--base", type=Path, default=env("BASE") or None, help="an earlier run")
     parser.add_argument("--soak", type=_hours, default=env("SOAK") or "0", help="hours")
+    parser.add_argument("--quick", action="store_true", default=env("QUICK") == "1",
+                        help="leave out the tests that wait for long")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path(env("OUT") or BUILD / "hil"))
     parser.add_argument("--plant", default=env("PLANT", ""), help="a fault, by its name")
     parser.add_argument("--restore", action="store_true", default=env("RESTORE") == "1",
@@ -99,6 +101,7 @@ def _tests(bench: Bench, said: argparse.Namespace) -> tuple[record.Run, int]:
             *said.pytest,
             *([] if any(Path(arg.partition("::")[0]).exists() for arg in said.pytest)
               else [str(_TESTS)]),
+            *(["-m", "not long"] if said.quick else []),
             f"--rootdir={ROOT}",
             f"--timeout={_SECONDS_A_TEST}",
             f"--junitxml={said.out / 'junit.xml'}",

@@ -198,6 +198,9 @@ class BenchPlugin:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line(
+            "markers", "long: waits for ten seconds and more; QUICK=1 leaves it"
+        )
+        config.addinivalue_line(
             "markers", "needs(*names): what must be wired to the board (docs/bench.md)"
         )
 
