@@ -168,9 +168,7 @@ class Updates:
     def start(self, package: Package, keys: Mapping[str, bytes], *, older: bool = False) -> str:
         """Begin with each device of ``keys``; the job's id. Raises UpdateError."""
         for device in keys:
-            running = self._running.get(device)
-            # One that has ended may still be telling so.
-            if running is not None and not running.ended:
+            if self.runs(device):
                 msg = f"an update of '{device}' runs already"
                 raise UpdateError(409, "busy", msg)
             entry = self._fleet.get(device)
@@ -194,6 +192,11 @@ class Updates:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return id_
+
+    def runs(self, device: str) -> bool:
+        """Whether an update of that device is on its way."""
+        running = self._running.get(device)
+        return running is not None and not running.ended
 
     def job(self, id_: str) -> dict[str, Any]:
         """As ``GET /updates/{id}`` shows it. Raises UpdateError."""

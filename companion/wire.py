@@ -400,6 +400,22 @@ class Update(_Model):
         return self
 
 
+class Settings(_Model):
+    """Companion → device, on ``down/config``, retained: other settings; what is absent stays.
+    ``mac`` is HMAC-SHA256, in hex, under the device's update key (`settings_text`)."""
+
+    v: int = Field(gt=0, description="grows from message to message; the companion takes Unix time")
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = None
+    port: int | None = Field(None, ge=1, le=65535, description="with host, and only with it")
+    ca: str | None = Field(
+        None, description="DER of the broker's authority in base64; empty: no TLS"
+    )
+    device: Annotated[str, StringConstraints(pattern=_DEVICE.pattern)] | None = Field(
+        None, description="another id, with a secret that both sides make (`name_secret`)"
+    )
+    mac: Sha256
+
+
 MODELS: Final[Mapping[str, type[_Model]]] = {
     "say": Say,
     "do": Do,
@@ -414,6 +430,7 @@ MODELS: Final[Mapping[str, type[_Model]]] = {
     "event": Event,
     "offer": Offer,
     "update": Update,
+    "config": Settings,
 }
 """Last level of the topic → model; ``offer`` is what comes on ``down/update``."""
 
@@ -542,6 +559,39 @@ def encode_offer(key: bytes, device: str, terms: Terms) -> bytes:
 def encode_chunk(id_: str, at: int, path: str, data: bytes) -> bytes:
     """A chunk: one line that says which, then the bytes as they are."""
     return f"{id_} {at} {path}\n".encode() + data
+
+
+class Changes(NamedTuple):
+    """What a ``config`` changes; see `Settings`."""
+
+    host: str | None = None
+    port: int | None = None
+    ca: str | None = None
+    device: str | None = None
+
+
+def settings_text(device: str, v: int, to: Changes) -> bytes:
+    """What the MAC of a ``config`` is over: a field a line."""
+    ca = "-" if to.ca is None else to.ca
+    fields = ("ganglion settings", device, v, to.host or "", to.port or 0, ca, to.device or "")
+    return "\n".join(map(str, fields)).encode()
+
+
+def encode_settings(key: bytes, device: str, v: int, to: Changes) -> bytes:
+    """A ``config``, signed. Raises WireError."""
+    message = {"v": v, **{name: value for name, value in to._asdict().items() if value is not None}}
+    message["mac"] = hmac.digest(key, settings_text(device, v, to), "sha256").hex()
+    try:
+        Settings.model_validate(message)
+    except ValidationError as error:
+        raise _wire_error(b"", error) from None
+    return encode(message)
+
+
+def name_secret(key: bytes, device: str, v: int) -> str:
+    """What a device logs in with once ``config`` number ``v`` has made it ``device``. ``key`` is
+    its update key until then."""
+    return hmac.digest(key, f"ganglion name\n{device}\n{v}".encode(), "sha256").hex()
 
 
 def fit(text: str, limit_bytes: int) -> str:

@@ -68,11 +68,13 @@ class Agent:
                 try:
                     msg = lazy.load("offer").take(self, view)
                 finally:
-                    lazy.drop("offer", "slots")
+                    lazy.drop("offer", "signed", "slots")
                 if msg:
                     # Only now: the two together are more than a full heap has.
                     lazy.load("fetch").begin(self, msg)
             return
+        if leaf == "config":
+            return lazy.load("settings").take(self, view)
         if leaf not in ("say", "do", "answer"):
             return
         msg = None

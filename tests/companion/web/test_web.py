@@ -36,6 +36,9 @@ class Logins:
         self.secrets[device] = f"s{len(self.secrets)}"
         return self.secrets[device]
 
+    def admit(self, device: str, secret: str) -> None:
+        self.secrets[device] = secret
+
     def remove(self, device: str) -> None:
         self.secrets.pop(device, None)
 
