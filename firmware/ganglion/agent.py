@@ -65,10 +65,7 @@ class Agent:
         if leaf == "update":
             fetch = lazy.loaded("fetch")
             if not (fetch and view and fetch.chunk(view)):
-                try:
-                    msg = lazy.load("offer").take(self, view)
-                finally:
-                    lazy.drop("offer", "signed", "slots")
+                msg = lazy.load("offer").take(self, view)
                 if msg:
                     # Only now: the two together are more than a full heap has.
                     lazy.load("fetch").begin(self, msg)

@@ -6,7 +6,7 @@ import os
 
 from micropython import const
 
-from . import VERSION, clock
+from . import VERSION, clock, lazy
 from .inbox import good_id
 from .signed import is_signed, update_key
 from .slots import other, read, sha256
@@ -28,7 +28,14 @@ _FIELDS = (
 
 def take(agent, view):
     """A message on `down/update` that is no chunk of what is being fetched: the offer, if it is
-    one to take."""
+    one to take. Nobody is to keep this module afterwards."""
+    try:
+        return _take(agent, view)
+    finally:
+        lazy.drop("offer", "signed", "slots")
+
+
+def _take(agent, view):
     if view is None or not len(view) or view[0] != 123:
         return None  # a chunk that came late
     msg = None
