@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ _TRIES_S: Final = 240.0
 """Two minutes it tries; the rest is a routine, the restart, and the way back to this broker."""
 _ANSWERS_S: Final = 30.0
 _AGAIN_S: Final = 2.0
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 
 State: TypeAlias = Literal["sent", "taken", "trying", "done", "gone", "failed"]
 Publish: TypeAlias = Callable[[str, bytes, int, bool], None]
@@ -74,7 +76,7 @@ class Order:
             raise SettingsError(422, "bad_device", msg)
         if self.name == device:
             raise SettingsError(422, "bad_device", f"it is called '{device}' already")
-        if self.host is not None and (not self.host.isascii() or not self.host.isprintable()):
+        if self.host is not None and not _HOST.fullmatch(self.host):
             raise SettingsError(422, "bad_message", "host is a name or an address")
         plain = self.ca == b"" and not is_loopback_url(f"mqtt://{self.host or ''}")
         if plain and not self.insecure:

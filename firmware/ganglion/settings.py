@@ -24,8 +24,6 @@ _MAX_HOST = const(253)
 _MAX_ID = const(32)
 _ID_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _KINDS = (("v", int), ("mac", str), ("host", str), ("port", int), ("ca", str), ("device", str))
-# What a trial may have to bring back.
-_PLACE = ("device", "secret", "host", "port", "ca")
 
 _moving = False
 
@@ -66,11 +64,12 @@ def _take(agent, view):
     if busy:
         return _refuse(agent, v, "busy", busy)
     try:
-        config = _changed(config, msg, key)
+        if msg.get("ca"):
+            msg["ca"] = _put_ca(config, msg["ca"])
     except OSError as e:
         return _refuse(agent, v, "full", "flash takes no write: %s" % e)
     _moving = True
-    asyncio.create_task(_move(agent, config))
+    asyncio.create_task(_move(agent, msg, key))
     agent.event("settings", {"end": "taken", "v": v})
 
 
@@ -131,32 +130,34 @@ def _busy(agent, config):
     return "a routine runs" if routines and routines.running() else ""
 
 
-def _changed(config, msg, key):
-    """The new `/config.json`. The authority is on flash then; nothing points to it before."""
+def _put_ca(config, ca):
+    """Where the authority is on flash then; nothing points to it before."""
+    path = "/ca2.der" if config.get("ca") == "/ca.der" else "/ca.der"
+    with open(path, "wb") as f:
+        f.write(binascii.a2b_base64(ca))
+    return path
+
+
+def _changed(config, msg, key, boot):
+    """The new `/config.json`; `ca` of `msg` is a path, or empty."""
     old = {}
-    for name in _PLACE:
+    for name in ("device", "secret", "host", "port", "ca"):
         if name in config:
             old[name] = config[name]
-    for name in ("host", "port", "device"):
+    for name in ("host", "port", "device", "ca", "v"):
         if name in msg:
             config[name] = msg[name]
+    if not config.get("ca"):
+        config.pop("ca", None)
     if "device" in msg:
         # Who signed it has the key as well, and makes the same: no secret is sent.
         text = "ganglion name\n%s\n%d" % (msg["device"], msg["v"])
         config["secret"] = binascii.hexlify(hmac(key, text.encode())).decode()
-    if msg.get("ca"):
-        path = "/ca2.der" if config.get("ca") == "/ca.der" else "/ca.der"
-        with open(path, "wb") as f:
-            f.write(binascii.a2b_base64(msg["ca"]))
-        config["ca"] = path
-    elif "ca" in msg:
-        config.pop("ca", None)
-    config["v"] = msg["v"]
-    config["trial"] = {"old": old}
+    config["trial"] = {"boot": boot, "old": old}
     return config
 
 
-async def _move(agent, config):
+async def _move(agent, msg, key):
     global _moving
     kit = agent.tools.kit
     for _ in range(_BUSY_S):
@@ -166,14 +167,13 @@ async def _move(agent, config):
         await asyncio.sleep(1)
     try:
         if busy:
-            _refuse(agent, config["v"], "busy", busy)
+            _refuse(agent, msg["v"], "busy", busy)
         else:
-            config["trial"]["boot"] = agent.boot
-            write(config)
+            # Read only now: at the console it may have changed since.
+            write(_changed(read(), msg, key, agent.boot))
     except OSError as e:
         busy = "flash takes no write: %s" % e
-        _refuse(agent, config["v"], "full", busy)
-    config = None
+        _refuse(agent, msg["v"], "full", busy)
     if busy:
         _moving = False
         return lazy.drop("settings", "settings_file", "signed", "slots")
