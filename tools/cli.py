@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from tools import ca as authority
+from tools import change, report, tokens
 from tools import config as configuration
-from tools import report, tokens
 from tools.options import ConfigOption, HomeOption, JsonOption
 from tools.plaintext import InsecureOption
 from tools.problem import FAILED, Problem, Usage
@@ -421,6 +421,7 @@ def demo(
 
 app.add_typer(report.app, name="report")
 app.command()(report.budget)
+app.command()(change.change)
 
 
 app.add_typer(configuration.app, name="config")
