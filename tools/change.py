@@ -159,8 +159,8 @@ def _follow(client: Client, device: str, there: There | None) -> tuple[bool, dic
     began = time.monotonic()
     while True:
         told = client.settings(device)
-        if there is not None and told["state"] == "trying" and there.came:
-            told = {**told, "state": "done", "msg": f"it is online at {there.address}"}
+        if there is not None and there.kept(told["v"]):
+            told = {**told, "state": "done", "msg": f"it is at {there.address}, and stays"}
         if told["ended"] or told["state"] == "done":
             if tty:
                 print("\r\x1b[K", end="")

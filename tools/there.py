@@ -1,4 +1,4 @@
-"""Somebody at another broker who waits for one device to come: for ``ganglion change``."""
+"""Somebody at another broker who hears what one device says there: for ``ganglion change``."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ class There:
 
     def __init__(self, url: BrokerUrl, ca: Path | None, device: str) -> None:
         self.address = f"{url.host}:{url.port}"
-        self._topic = f"gn/{device}/up/status"
-        self._came = threading.Event()
-        self._ready = threading.Event()
+        self._topic = f"gn/{device}/up/event"
+        self._kept = 0
+        self._settled = threading.Event()
         self._why = "no answer"
         self._client = client = mqtt.Client(CallbackAPIVersion.VERSION2)
         client.username_pw_set(url.user, url.password)
         if url.tls:
             client.tls_set_context(ssl.create_default_context(cafile=ca and str(ca)))
         client.on_connect = self._on_connect
-        client.on_subscribe = lambda *_: self._ready.set()
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         try:
             client.connect(url.host, url.port)
         except OSError as error:
             raise Problem(f"{self.address} is not reached from here: {error}") from error
         client.loop_start()
-        if not self._ready.wait(_CONNECT_S):
+        self._settled.wait(_CONNECT_S)
+        if self._why:
             self.close()
             raise Problem(f"{self.address} does not let this login look there: {self._why}")
 
-    @property
-    def came(self) -> bool:
-        """Whether the device has been online there since."""
-        return self._came.is_set()
+    def kept(self, v: int) -> bool:
+        """Whether the device said there that it keeps settings number ``v``."""
+        return self._kept == v
 
     def close(self) -> None:
         self._client.disconnect()
@@ -56,15 +56,18 @@ class There:
     def _on_connect(self, client: mqtt.Client, _: Any, __: Any, code: Any, ___: Any) -> None:
         if code.is_failure:
             self._why = str(code)
+            self._settled.set()
         else:
             client.subscribe(self._topic, 1)
 
+    def _on_subscribe(self, _: mqtt.Client, __: Any, ___: int, codes: Any, ____: Any) -> None:
+        self._why = str(codes[0]) if codes[0].is_failure else ""
+        self._settled.set()
+
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
-        if message.retain:
-            return  # from an earlier stay
         try:
-            online = json.loads(message.payload)["online"]
+            event = json.loads(message.payload)
+            if (event["kind"], event["end"]) == ("settings", "kept"):
+                self._kept = int(event["v"])
         except (ValueError, KeyError, TypeError):
-            return
-        if online is True:
-            self._came.set()
+            return  # another event, or none

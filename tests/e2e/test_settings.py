@@ -391,7 +391,8 @@ async def test_a_power_cut_at_any_write_leaves_one_whole_setting(house: House) -
     for cut in range(1, writes + 1, 1 if FULL else max(writes // 4, 1)):
         await change(cut)
     if FULL:
-        for cut in range(await lost(), 0, -1):
+        # The store may happen to compact in one of them.
+        for cut in range(min(await lost(), await lost()), 0, -1):
             await lost(cut)
     assert "SAFE MODE" not in house.board.serial.since(0)
 

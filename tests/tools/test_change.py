@@ -65,7 +65,7 @@ async def test_ganglion_change(house: Serving, tmp_path: Path) -> None:
             assert code == 1 and "does not let this login look there" in told, told
             url = f"mqtt://{user}:{password}@127.0.0.1:{second.port}"
             code, told = await change(house, "hall", "--broker", url)
-            assert code == 0 and f"hall: it is online at 127.0.0.1:{second.port}" in told, told
+            assert code == 0 and f"hall: it is at 127.0.0.1:{second.port}, and" in told, told
             assert password not in told
     code, told = await change(house, "hall", "--name", "attic")
     assert code == 1 and "is not online" in told, told
