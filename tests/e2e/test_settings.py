@@ -30,7 +30,7 @@ from tools.build import build_firmware
 from tools.certificates import Authority
 from tools.listeners import Lan
 from tools.ports import free_port
-from tools.vboard import BoardConfig, VirtualBoard
+from tools.vboard import BoardConfig, VirtualBoard, layout
 from tools.vboard.flash import prepare
 
 FULL = bool(os.environ.get("GANGLION_FULL"))
@@ -351,6 +351,35 @@ async def test_what_the_companion_does_not_send(house: House) -> None:
     assert await refused("demo", PORCH) == "offline"
 
 
+async def test_boots_that_do_not_last_give_the_old_ones_back(house: House) -> None:
+    """As when the new settings are what the board cannot live with."""
+    boot = house.boot
+    house.send(10, wire.Changes("127.0.0.1", free_port()), retain=True)
+    await house.event(10, "taken")
+    await house.board.wait_boots(2)
+    for _ in range(3):
+        await house.board.wait_serial(f"boot {house.board.boots} of demo")
+        await house.board.reset()
+    assert (await house.event(10, "back"))["boot"] == (await house.online())["boot"] == boot + 5
+
+
+async def test_safe_mode_gives_the_old_ones_back(house: House) -> None:
+    house.send(10, wire.Changes("127.0.0.1", free_port()))
+    await house.event(10, "taken")
+    await house.board.wait_boots(2)
+    # The count of boots that failed, as main.py keeps it in RTC memory.
+    memory, count = house.board.hardware.memory, b"GNG" + bytes((99,))
+    memory[layout.RTC_LEN : layout.RTC_LEN + 2] = len(count).to_bytes(2, "little")
+    memory[layout.RTC : layout.RTC + len(count)] = count
+    await house.board.reset()
+    await house.board.wait_serial("SAFE MODE")
+    await house.board.power(False)
+    config, _ = await on_flash(house.board, trial={"end": "back"})
+    assert (config["port"], config["v"]) == (house.broker.port, 10)
+    await house.board.power(True)
+    assert (await house.event(10, "back"))["end"] == "back"
+
+
 @pytest.mark.timeout(1800 if FULL else 120)
 async def test_a_power_cut_at_any_write_leaves_one_whole_setting(house: House) -> None:
     """Cut at one write after the other of a change of name, forth and back, and, at full size, of
@@ -419,9 +448,11 @@ print(json.dumps([json.load(open("/flash/config.json")), os.listdir("/flash")]))
 """
 
 
-async def on_flash(board: VirtualBoard) -> tuple[dict[str, Any], set[str]]:
-    """`/config.json`, once nothing of it is tried or to be told, and the names of all files beside
-    it."""
+async def on_flash(
+    board: VirtualBoard, trial: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], set[str]]:
+    """`/config.json`, once nothing of it is tried or to be told (or ``trial`` is), and the names of
+    all files beside it."""
     with tempfile.TemporaryDirectory() as folder:
         image, script = Path(folder) / "flash.img", Path(folder) / "read.py"
         script.write_text(READ)
@@ -435,6 +466,6 @@ async def on_flash(board: VirtualBoard) -> tuple[dict[str, Any], set[str]]:
                 # It may be in the middle of a write, which a copy then tears.
                 if not done.returncode:
                     config, names = json.loads(done.stdout)
-                    if "trial" not in config:
+                    if config.get("trial") == trial:
                         return config, set(names)
                 await asyncio.sleep(0.2)
