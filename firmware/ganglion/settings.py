@@ -99,7 +99,9 @@ def _malformed(msg):
         if c not in _ID_CHARS:
             return "device is no id"
     try:
-        binascii.a2b_base64(msg.get("ca", ""))
+        # What stands for none in the signed text must not come from outside.
+        if msg.get("ca") and not binascii.a2b_base64(msg["ca"]):
+            return "ca is empty"
     except ValueError:
         return "ca is no base64"
     if not ("host" in msg or "ca" in msg or "device" in msg):
