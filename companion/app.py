@@ -29,6 +29,7 @@ from companion.ops.logs import log_answer
 from companion.ops.metrics import Metrics
 from companion.ops.traces import make_tracer
 from companion.router import Router, minutes_in
+from companion.settings import Settings
 from companion.store import Row, Store
 from companion.turn import Turns
 from companion.update import Updates
@@ -103,6 +104,9 @@ class Companion:
             cards=lambda: [backend.card for backend in self.router.backends],
         )
         self.updates = Updates(self.link.publish, self.fleet, self.dispatch.do)
+        self.settings = Settings(
+            self.link.publish, self.fleet, self.updates, self.dispatch.do, credentials
+        )
         self.url = ""
         """Where HTTP is served, once started."""
         self._tasks: list[asyncio.Task[Any]] = []
@@ -133,6 +137,7 @@ class Companion:
     async def stop(self) -> None:
         """Stop taking asks, tell who waits, write the rows, close everything."""
         await self.updates.aclose()
+        await self.settings.aclose()
         self.dispatch.close()
         await self.turns.aclose()
         await self.link.close()
@@ -300,7 +305,9 @@ class Companion:
             return
         if event.kind == "update":
             self.updates.on_event(device, event.model_extra or {})
-        level = logging.INFO if event.kind in ("boot", "update") else logging.WARNING
+        elif event.kind == "settings":
+            self.settings.on_event(device, event.model_extra or {})
+        level = logging.INFO if event.kind in ("boot", "update", "settings") else logging.WARNING
         # As JSON, so that nothing a device sends begins a new line or paints the terminal.
         told = [json.dumps(event.kind)[1:-1]]
         for key, value in (event.model_extra or {}).items():

@@ -35,6 +35,10 @@ class Credentials(Protocol):
         one ends. Raises OSError when it cannot be written."""
         ...
 
+    def admit(self, device: str, secret: str) -> None:
+        """Let ``device`` in with this secret; an old one ends. Raises OSError."""
+        ...
+
     def remove(self, device: str) -> None:
         """Lock ``device`` out; nothing happens when it is not known."""
         ...

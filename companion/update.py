@@ -168,9 +168,7 @@ class Updates:
     def check(self, devices: Iterable[str]) -> None:
         """Raises UpdateError where an update of one of them cannot begin now."""
         for device in devices:
-            running = self._running.get(device)
-            # One that has ended may still be telling so.
-            if running is not None and not running.ended:
+            if self.runs(device):
                 msg = f"an update of '{device}' runs already"
                 raise UpdateError(409, "busy", msg)
             entry = self._fleet.get(device)
@@ -198,6 +196,11 @@ class Updates:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return id_
+
+    def runs(self, device: str) -> bool:
+        """Whether an update of that device is on its way."""
+        running = self._running.get(device)
+        return running is not None and not running.ended
 
     def job(self, id_: str) -> dict[str, Any]:
         """As ``GET /updates/{id}`` shows it. Raises UpdateError."""

@@ -398,6 +398,22 @@ class Update(_Model):
         return self
 
 
+class Settings(_Model):
+    """Companion → device, on ``down/config``, retained: other settings; what is absent stays.
+    ``mac`` is HMAC-SHA256, in hex, under the device's update key (`settings_text`)."""
+
+    v: int = Field(gt=0, description="grows from message to message; the companion takes Unix time")
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = None
+    port: int | None = Field(None, ge=1, le=65535, description="with host, and only with it")
+    ca: str | None = Field(
+        None, description="DER of the broker's authority in base64; empty: no TLS"
+    )
+    device: Annotated[str, StringConstraints(pattern=_DEVICE.pattern)] | None = Field(
+        None, description="another id, with a secret that both sides make (`name_secret`)"
+    )
+    mac: Sha256
+
+
 MODELS: Final[Mapping[str, type[_Model]]] = {
     "say": Say,
     "do": Do,
@@ -412,6 +428,7 @@ MODELS: Final[Mapping[str, type[_Model]]] = {
     "event": Event,
     "offer": Offer,
     "update": Update,
+    "config": Settings,
 }
 """Last level of the topic → model; ``offer`` is what comes on ``down/update``."""
 

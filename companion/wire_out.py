@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from companion.wire import BUSY_MS_MAX, MESSAGE_BYTES_MAX, Json, Say, WireError, check
+from companion.wire import (
+    BUSY_MS_MAX,
+    MESSAGE_BYTES_MAX,
+    Json,
+    Say,
+    Settings,
+    WireError,
+    check,
+)
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -103,6 +111,36 @@ def encode_offer(key: bytes, device: str, terms: Terms) -> bytes:
 def encode_chunk(id_: str, at: int, path: str, data: bytes) -> bytes:
     """A chunk: one line that says which, then the bytes as they are."""
     return f"{id_} {at} {path}\n".encode() + data
+
+
+class Changes(NamedTuple):
+    """What a ``config`` changes; see `Settings`."""
+
+    host: str | None = None
+    port: int | None = None
+    ca: str | None = None
+    device: str | None = None
+
+
+def settings_text(device: str, v: int, to: Changes) -> bytes:
+    """What the MAC of a ``config`` is over: a field a line."""
+    ca = "-" if to.ca is None else to.ca
+    fields = ("ganglion settings", device, v, to.host or "", to.port or 0, ca, to.device or "")
+    return "\n".join(map(str, fields)).encode()
+
+
+def encode_settings(key: bytes, device: str, v: int, to: Changes) -> bytes:
+    """A ``config``, signed. Raises WireError."""
+    message = {"v": v, **{name: value for name, value in to._asdict().items() if value is not None}}
+    message["mac"] = hmac.digest(key, settings_text(device, v, to), "sha256").hex()
+    check(Settings, message)
+    return encode(message)
+
+
+def name_secret(key: bytes, device: str, v: int) -> str:
+    """What a device logs in with once ``config`` number ``v`` has made it ``device``. ``key`` is
+    its update key until then."""
+    return hmac.digest(key, f"ganglion name\n{device}\n{v}".encode(), "sha256").hex()
 
 
 def fit(text: str, limit_bytes: int) -> str:

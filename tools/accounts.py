@@ -159,14 +159,15 @@ class Accounts:
         lines = "".join(f"{line}\n" for line in self._lines.values())
         write_private(self.passwords, lines, self._owner)
 
-    def set(self, user: str) -> str:
-        """A fresh secret for ``user``, known or not; an old one is void. Returns the secret.
+    def set(self, user: str, secret: str = "") -> str:
+        """A fresh secret for ``user``, known or not, or this one; an old one is void. Returns the
+        secret.
 
         Raises ValueError for a name that is neither a device id nor a service name.
         """
         if not _SERVICE_ID.fullmatch(user):
             check_device_id(user)
-        return self._set(user)
+        return self._set(user, secret)
 
     def set_sender(self, user: str, topics: Iterable[str]) -> str:
         """A fresh secret for ``user``, which may write ``topics`` and read nothing; see
@@ -174,8 +175,8 @@ class Accounts:
         self._topics[check_sender(user)] = tuple(topics)
         return self._set(user)
 
-    def _set(self, user: str) -> str:
-        secret = secrets.token_urlsafe(_SECRET_BYTES)
+    def _set(self, user: str, secret: str = "") -> str:
+        secret = secret or secrets.token_urlsafe(_SECRET_BYTES)
         self._lines[user] = password_line(user, secret)
         if _DEVICE_ID.fullmatch(user):
             self._keys[user] = update_key(secret).hex()

@@ -237,6 +237,12 @@ class EmbeddedBroker:
 
     rotate = add
 
+    def admit(self, device: str, secret: str) -> None:
+        """Let ``device`` in with this very secret; else as ``add``."""
+        with self._lock:
+            self._accounts.set(device, secret)
+            self._reload()
+
     def remove(self, device: str) -> None:
         """Shut ``device`` out, dropping its connection; nothing happens when it is not known."""
         with self._lock:

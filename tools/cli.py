@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tools import backend_commands, board_commands, report, tokens
+from tools import backend_commands, board_commands, change, report, tokens
 from tools import ca as authority
 from tools import config as configuration
 from tools.options import (
@@ -287,6 +287,7 @@ def demo(
 
 
 app.command()(report.budget)
+app.command()(change.change)
 
 app.add_typer(backend_commands.app, name="backends")
 app.add_typer(report.app, name="report")

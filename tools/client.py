@@ -107,6 +107,14 @@ class Client:
         """How far it is: ``{"id", "fw", "v", "ended", "devices"}``."""
         return dict(self._request("GET", f"/updates/{quote(job, safe='')}"))
 
+    def change_settings(self, device: str, body: dict[str, Any]) -> dict[str, Any]:
+        """``POST /devices/{d}/settings``; as `settings` shows it."""
+        return dict(self._request("POST", f"/devices/{quote(device, safe='')}/settings", body))
+
+    def settings(self, device: str) -> dict[str, Any]:
+        """How its last change goes: ``{"device", "v", "state", "code", "msg", "ended", …}``."""
+        return dict(self._request("GET", f"/devices/{quote(device, safe='')}/settings"))
+
     def get(self, path: str, **query: str) -> Any:
         """What a GET answers; a query that is "" is left out."""
         return self._request("GET", _with(path, query))

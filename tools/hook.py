@@ -42,9 +42,14 @@ class CommandLogins:
         self._lock = threading.Lock()
 
     def add(self, device: str) -> str:
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self.admit(device, secret)
+        return secret
+
+    def admit(self, device: str, secret: str) -> None:
         check_device_id(device)
         read = [f"gn/{device}/down/#", "gn/all/down/event/+"]
-        return self._add(device, [f"gn/{device}/up/#"], read)
+        self._add(device, secret, [f"gn/{device}/up/#"], read)
 
     def remove(self, device: str) -> None:
         with self._lock:
@@ -64,8 +69,9 @@ class CommandLogins:
     def add_sender(
         self, name: str, devices: Iterable[str] = (), events: Iterable[str] = ()
     ) -> tuple[str, str]:
-        user = check_sender(f"@{name}")
-        return user, self._add(user, list(sender_topics(devices, events)), [])
+        user, secret = check_sender(f"@{name}"), secrets.token_urlsafe(_SECRET_BYTES)
+        self._add(user, secret, list(sender_topics(devices, events)), [])
+        return user, secret
 
     def remove_sender(self, name: str) -> None:
         self.remove(f"@{name}")
@@ -73,15 +79,13 @@ class CommandLogins:
     def senders(self) -> dict[str, tuple[str, ...]]:
         return {u[1:]: tuple(topics) for u, topics in self._known().items() if u.startswith("@")}
 
-    def _add(self, user: str, write: list[str], read: list[str]) -> str:
-        secret = secrets.token_urlsafe(_SECRET_BYTES)
+    def _add(self, user: str, secret: str, write: list[str], read: list[str]) -> None:
         with self._lock:
             known = self._known()
             self._run(
                 {"action": "add", "user": user, "secret": secret, "write": write, "read": read}
             )
             self._keep({**known, user: write})
-        return secret
 
     def _run(self, order: dict[str, Any]) -> None:
         what = f"broker.register ({self._command[0]}) could not {order['action']} {order['user']}"

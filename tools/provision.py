@@ -102,6 +102,10 @@ def _config(
     if place is not None:
         config.pop("ca", None)
         config.update(place.entries())
+    if options.change != "wifi":
+        config.pop("trial", None)  # what was said by message; this is said at the board itself
+    if not options.change:
+        settings.begin_count(config)
     if options.change != "wifi" or options.renew:
         held = known.get("secret", "") if config["device"] == known["device"] else ""
         config["secret"] = settings.login(options, client, config["device"], held)

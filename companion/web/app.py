@@ -19,10 +19,11 @@ from companion.link import BrokerUrl, Link
 from companion.ops.metrics import CONTENT_TYPE, Metrics
 from companion.router import Router
 from companion.router.explain import explained
+from companion.settings import Settings
 from companion.store import Store
 from companion.turn import Turns
 from companion.update import Updates
-from companion.web import reports, token_routes, update_routes
+from companion.web import reports, settings_routes, token_routes, update_routes
 from companion.web.errors import ApiError, error_response
 from companion.web.gate import Gate
 from companion.web.tokens import TokenBook
@@ -43,6 +44,7 @@ class Service(Protocol):
     turns: Turns
     dispatch: Dispatch
     updates: Updates
+    settings: Settings
     store: Store | None
     credentials: Credentials | None
 
@@ -249,6 +251,7 @@ def create_app(companion: Service) -> ASGIApp:
 
     app.include_router(token_routes.routes(companion))
     app.include_router(update_routes.routes(companion))
+    app.include_router(settings_routes.routes(companion))
     app.include_router(reports.routes(companion))
     return Gate(
         app,

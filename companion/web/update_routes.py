@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from companion.fleet import Credentials
+from companion.settings import Settings
 from companion.update import UpdateError, Updates, read_package
 from companion.web.errors import ApiError
 
@@ -34,6 +35,9 @@ class HasUpdates(Protocol):
     def updates(self) -> Updates: ...
 
     @property
+    def settings(self) -> Settings: ...
+
+    @property
     def credentials(self) -> Credentials | None: ...
 
 
@@ -52,6 +56,9 @@ def routes(companion: HasUpdates) -> APIRouter:
             files = {
                 path: base64.b64decode(text, validate=True) for path, text in body.files.items()
             }
+            for device in body.devices:
+                if companion.settings.runs(device):
+                    raise ApiError(409, "busy", f"other settings of '{device}' are being tried")
             package = await asyncio.to_thread(read_package, body.manifest.encode(), files)
             return JSONResponse({"id": companion.updates.start(package, keys, older=body.older)})
         except binascii.Error as error:
@@ -70,19 +77,21 @@ def routes(companion: HasUpdates) -> APIRouter:
 
 
 def _keys(body: UpdateBody, credentials: Credentials | None) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for device in body.devices:
-        key = None if credentials is None else credentials.update_key(device)
-        if key is None:
-            try:
-                key = bytes.fromhex(body.keys.get(device, ""))
-            except ValueError:
-                key = b""
-        if len(key) != 32:
-            msg = (
-                f"there is no key for updates of '{device}': it was registered elsewhere, or "
-                "before updates were known. Register it again with a new secret (--renew)"
-            )
-            raise ApiError(409, "no_key", msg)
-        found[device] = key
-    return found
+    return {d: update_key(d, body.keys.get(d, ""), credentials) for d in body.devices}
+
+
+def update_key(device: str, given: str, credentials: Credentials | None) -> bytes:
+    """What signs for ``device``: ours, else the one ``given`` in hex. Raises ApiError."""
+    key = None if credentials is None else credentials.update_key(device)
+    if key is None:
+        try:
+            key = bytes.fromhex(given)
+        except ValueError:
+            key = b""
+    if len(key) != 32:
+        msg = (
+            f"there is no key for updates of '{device}': it was registered elsewhere, or "
+            "before updates were known. Register it again with a new secret (--renew)"
+        )
+        raise ApiError(409, "no_key", msg)
+    return key

@@ -65,14 +65,13 @@ class Agent:
         if leaf == "update":
             fetch = lazy.loaded("fetch")
             if not (fetch and view and fetch.chunk(view)):
-                try:
-                    msg = lazy.load("offer").take(self, view)
-                finally:
-                    lazy.drop("offer", "slots")
+                msg = lazy.load("offer").take(self, view)
                 if msg:
                     # Only now: the two together are more than a full heap has.
                     lazy.load("fetch").begin(self, msg)
             return
+        if leaf == "config":
+            return lazy.load("settings").take(self, view)
         if leaf not in ("say", "do", "answer"):
             return
         msg = None

@@ -327,7 +327,7 @@ class Link:
         if kind == mqtt.PUBLISH:
             topic, pid, payload = mqtt.parse_publish(flags, body)
             # Retained commands are never ours: someone's mistake must not come again at each boot.
-            if not flags & 1 and topic:
+            if topic and (not flags & 1 or topic[-7:] == "/config"):
                 leaf = topic[topic.find("/down/") + 6 :]
                 if not whole:
                     payload = None

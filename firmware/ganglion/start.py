@@ -127,6 +127,9 @@ def start(board, cause):
     for engine, prefix in (("schedule", "s:"), ("rules", "r:")):
         if store.count(prefix):
             board.kit.engine(engine)
+    trial = config.pop("trial", None)
+    if trial:
+        lazy.load("settings_trial").begin(agent, trial)
     if lazy.loaded("trial"):
         lazy.loaded("trial").agent = agent
     asyncio.create_task(link.run())
@@ -156,6 +159,10 @@ async def safe(board, log):
         board.boot = next_boot()
         board.note({"kind": "boot", "reset": board.health()["reset"], "msg": "in safe mode"})
         board.config = load_config()
+        if "old" in board.config.get("trial", ()):
+            lazy.load("settings_trial").give_back()
+            lazy.drop("settings_trial", "settings_file")
+            board.config = load_config()
         board.kit = _Safe(*outputs(board.config, False))
     except Exception as e:
         # Perhaps the very thing that safe mode is for: the console must come up.

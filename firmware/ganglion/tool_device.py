@@ -44,11 +44,11 @@ def call(kit, tool, args):
         raise ToolError(
             "busy", "I started %d s ago: ask again in %d s" % (up, _HEALTHY_AFTER_S - up)
         )
-    asyncio.create_task(_reboot(kit))
+    asyncio.create_task(restart(kit))
     return {"boot": kit.agent.boot}
 
 
-async def _reboot(kit):
+async def restart(kit):
     """Ends when every command that runs has its result, and the broker all that was sent. What
     comes then is for another boot, so nothing restarts this device twice."""
     agent = kit.agent

@@ -91,6 +91,20 @@ def update(system: System, board: Board, folder: Path) -> None:
     board.online(after=board.boot)
 
 
+def resettle(system: System, board: Board) -> None:
+    """To the same broker by its other name."""
+    key = update_key(system.secrets[board.device]).hex()
+    path = f"/devices/{board.device}/settings"
+    status, told = system.http(
+        "POST", path, {"host": "localhost", "port": system.broker.port, "key": key}
+    )
+    assert status == 200, told
+    wait_for("its end", lambda: system.http("GET", path)[1]["ended"], 60)
+    told = system.http("GET", path)[1]
+    assert told["state"] == "done", (told, board.process.text()[-3000:])
+    board.online(after=board.boot)
+
+
 @pytest.mark.timeout(300)
 def test_with_every_table_full_all_goes_on(fresh, tmp_path: Path) -> None:
     system: System = fresh()
@@ -119,4 +133,6 @@ def test_with_every_table_full_all_goes_on(fresh, tmp_path: Path) -> None:
     board.control.call("power", on=True)
     board.online(after=boot + 2)
     use(system, board, 6)
+    resettle(system, board)
+    use(system, board, 7)
     assert "MemoryError" not in board.process.text(), board.process.text()[-3000:]

@@ -23,6 +23,7 @@ def told(folder: Path) -> list[dict[str, object]]:
 
 def test_it_is_told_who_comes_and_who_goes(logins: CommandLogins, tmp_path: Path) -> None:
     secret = logins.add("kitchen")
+    logins.admit("kitchen", "a secret that a board has")
     user, other = logins.add_sender("bell", ["kitchen"], ["bell"])
     assert logins.known("kitchen") and logins.senders() == {"bell": ("gn/kitchen/down/event/bell",)}
     logins.remove("kitchen")
@@ -31,6 +32,8 @@ def test_it_is_told_who_comes_and_who_goes(logins: CommandLogins, tmp_path: Path
     assert told(tmp_path) == [
         {"action": "add", "user": "kitchen", "secret": secret, "write": ["gn/kitchen/up/#"],
          "read": ["gn/kitchen/down/#", "gn/all/down/event/+"]},
+        {"action": "add", "user": "kitchen", "secret": "a secret that a board has",
+         "write": ["gn/kitchen/up/#"], "read": ["gn/kitchen/down/#", "gn/all/down/event/+"]},
         {"action": "add", "user": user, "secret": other, "write": ["gn/kitchen/down/event/bell"],
          "read": []},
         {"action": "remove", "user": "kitchen"},

@@ -59,4 +59,6 @@ def _config(options: Options, client: Client, chip: Chip, found: Found) -> dict[
     if config.get("device") != device or "secret" not in config or options.renew:
         config["secret"] = settings.login(options, client, device)
     config.update(device=device, board=chip.name)
+    config.pop("trial", None)
+    settings.begin_count(config)
     return config

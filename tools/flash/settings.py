@@ -6,6 +6,7 @@ import getpass
 import os
 import ssl
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -75,21 +76,28 @@ def place(said: Said, running: Running, port: str) -> Place:
             "a board trusts the one authority that its broker's certificate needs, and the "
             "companion was told none: give its PEM file with --ca"
         )
-    return Place(broker.host, broker.port, _der(pem))
+    return Place(broker.host, broker.port, der(pem))
 
 
-def _der(pem: Path) -> bytes:
+def der(pem: Path) -> bytes:
+    """Of a PEM file of one certificate; Problem where it is none."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
-        der = ssl.PEM_cert_to_DER_cert(pem.read_text())
-        key = x509.load_der_x509_certificate(der).public_key()
+        found = ssl.PEM_cert_to_DER_cert(pem.read_text())
+        key = x509.load_der_x509_certificate(found).public_key()
     except (OSError, ValueError) as error:
         raise Problem(f"{shown(pem)} is no PEM file of one certificate: {error}") from None
     if not isinstance(key, ec.EllipticCurvePublicKey):
         print(f"         {shown(pem)} has no P-256 key: its chain may not fit the chip's memory")
-    return der
+    return found
+
+
+def begin_count(config: dict[str, Any]) -> None:
+    """A board that has not dealt with any settings by message takes none that was sent before now:
+    its flash may have been erased, and its secret be the same (docs/protocol.md, Settings)."""
+    config.setdefault("v", int(time.time()))
 
 
 def wifi(ssid: str) -> dict[str, str]:

@@ -36,6 +36,9 @@ class Logins:
         self.secrets[device] = f"s{len(self.secrets)}"
         return self.secrets[device]
 
+    def admit(self, device: str, secret: str) -> None:
+        self.secrets[device] = secret
+
     def remove(self, device: str) -> None:
         self.secrets.pop(device, None)
 
@@ -118,6 +121,17 @@ async def test_say_do_and_devices(house: MakeHouse) -> None:
         ("POST", "/devices/k/do", {"json": {"tool": "t", "args": 5}}, 422, "bad_message"),
         ("POST", "/devices", {"json": {"device": "x"}}, 409, "no_credentials"),
         ("POST", "/devices", {"json": {"device": "Bad Name"}}, 422, "bad_device"),
+        ("GET", "/devices/k/settings", {}, 404, "not_found"),
+        ("POST", "/devices/k/settings", {"json": {"name": "x"}}, 409, "no_key"),
+        ("POST", "/devices/k/settings", {"json": {"ca": "no PEM"}}, 422, "bad_message"),
+        ("POST", "/devices/k/settings", {"json": {"key": "00" * 32}}, 422, "bad_message"),
+        (
+            "POST",
+            "/devices/k/settings",
+            {"json": {"host": "h", "port": 0, "key": "0" * 64}},
+            404,
+            "unknown_device",
+        ),
     ],
     ids=lambda v: str(v)[:30],
 )

@@ -1,10 +1,10 @@
 import binascii
 
-from ganglion import offer
+from ganglion import signed
 
 
 def mac(key, text):
-    return binascii.hexlify(offer._hmac(key, text)).decode()
+    return binascii.hexlify(signed.hmac(key, text)).decode()
 
 
 def test_hmac_is_that_of_the_rfc():
