@@ -86,7 +86,7 @@ def test_a_reset_in_an_outage(board: Board, broker: Broker, record: Recorder) ->
     beat(board)
     broker.down()
     position = board.line.position
-    board.hands.reset()
+    board.press()
     board.line.wait(f"boot {boot + 1} of", 60, position)
     time.sleep(OUTAGE_S)
     broker.up()

@@ -45,5 +45,5 @@ def test_soft_reset(board: Board) -> None:
     """A soft reset at the prompt starts the agent again"""
     boot = board.boot
     board.line.tool("mpremote", "soft-reset")
-    board.hands.reset()
+    board.press()
     assert board.online(after=boot) > boot

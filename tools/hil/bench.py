@@ -227,7 +227,18 @@ class Bench:
             try:
                 self.board.online(seconds=_BACK_S if patient else 0)
             except TimeoutError:
-                self.board.reset()
+                self._bring_back()
+
+    def _bring_back(self) -> None:
+        """From safe mode, too, which a new start alone does not end."""
+        before = self.board.boot
+        if self.capabilities.power:
+            self.board.power(False)
+            self.board.power(True)
+        else:
+            self.board.line.type("safe off\r")
+            self.board.press()
+        self.board.online(after=before)
 
     def described(self) -> dict[str, Any]:
         """Of the report: the board, and this machine."""

@@ -13,7 +13,9 @@ from tools.hil.wire import Heard, Wire
 
 ONLINE_S: Final = 60.0
 _ANSWER_S: Final = 30.0
-_HEALTHY_S: Final = 10.0
+_HEALTHY_S: Final = 12.0
+"""A boot that ends in its first ten seconds counts as a failed one; a slow one begins late."""
+_SHORT_BOOTS_MAX: Final = 3
 
 
 class Hands(Protocol):
@@ -62,6 +64,7 @@ class Board:
         self.wire = wire
         self._updater = updater
         self._short_boots = 0
+        self._booted_s = time.monotonic()
 
     @property
     def is_virtual(self) -> bool:
@@ -175,18 +178,25 @@ class Board:
     def reset(self) -> int:
         """Press EN and wait until it is back; the new boot."""
         before = self.boot
-        if self.is_online:
-            self._keep_out_of_safe_mode()
-        self.hands.reset()
+        self.press()
         return self.online(after=before)
 
-    def _keep_out_of_safe_mode(self) -> None:
-        # Three boots in a row that end in their first seconds lead to it: the third has to last.
-        up_s = self.do("get_health")["up"]
-        self._short_boots = self._short_boots + 1 if up_s < _HEALTHY_S else 0
-        if self._short_boots == 3:
-            time.sleep(_HEALTHY_S - up_s + 1.5)
+    def press(self) -> None:
+        """Press EN. Three boots in a row that end in their first seconds lead to safe mode: the
+        third is given its time."""
+        lasted_s = time.monotonic() - self._booted_s
+        self._short_boots = self._short_boots + 1 if lasted_s < _HEALTHY_S else 0
+        if self._short_boots == _SHORT_BOOTS_MAX:
+            time.sleep(_HEALTHY_S - lasted_s)
             self._short_boots = 0
+        self.hands.reset()
+        self._booted_s = time.monotonic()
+
+    def power(self, on: bool) -> None:
+        """Switch its supply; what it had counted is gone with it."""
+        self.hands.power(on)
+        self._short_boots = 0
+        self._booted_s = time.monotonic()
 
     def reboot(self) -> int:
         """Ask it to restart itself, and wait; the new boot."""
@@ -195,7 +205,9 @@ class Board:
         while True:  # not in its first ten seconds: see tool_device.py
             receipt = self.ask("reboot")
             if "err" not in receipt:
-                return self.online(after=before)
+                boot = self.online(after=before)
+                self._booted_s = time.monotonic()
+                return boot
             assert receipt["err"] == "busy" and time.monotonic() < until, receipt
             time.sleep(0.5)
 

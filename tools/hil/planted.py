@@ -120,7 +120,7 @@ FAULTS: Final[tuple[Planted, ...]] = (
     Planted(
         "update",
         "whoever signs an update, it is taken",
-        (Edit("ganglion/offer.py", "    return not wrong", "    return True"),),
+        (Edit("ganglion/signed.py", "    return not wrong", "    return True"),),
         ("test_update.py::test_what_is_not_ours_not_whole_or_not_now_is_refused",),
     ),
     Planted(

@@ -50,10 +50,10 @@ class Power:
         self._bench = bench
 
     def off(self) -> None:
-        self._bench.hands.power(False)
+        self._bench.board.power(False)
 
     def on(self) -> None:
-        self._bench.hands.power(True)
+        self._bench.board.power(True)
 
     def cycle(self) -> int:
         """Off, on, and online again; the new boot."""
