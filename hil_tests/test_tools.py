@@ -13,6 +13,7 @@ from hil_tests.jumper import Jumper, Span, console, happened, on_time, teach
 from tools.hil.board import Board
 from tools.hil.capabilities import Capabilities
 from tools.hil.plugin import Recorder
+from tools.hil.second import Second
 from tools.paths import FIRMWARE
 
 claim(test_boot.test_asked_to_restart, "reboot")
@@ -103,6 +104,20 @@ def test_levels(board: Board, jumper: Jumper) -> None:
         assert board.do("gpio_read", pin=jumper.to_pin) == {"level": level}
     levels = board.do("gpio_read_all")["levels"]
     assert levels[f"pin {jumper.from_pin}"] == levels[f"pin {jumper.to_pin}"] == 0, levels
+
+
+@covers("gpio_write")
+@pytest.mark.needs("second")
+def test_seen_by_another_board(board: Board, has: Capabilities, second: Second) -> None:
+    """What an output does is seen by another board's pin"""
+    assert has.second
+    try:
+        for level in (1, 0, 1):
+            board.do("gpio_write", pin=has.second.from_pin, value=level)
+            assert second.level() == level
+    finally:
+        board.do("gpio_write", pin=has.second.from_pin, value=0)
+    assert second.level() == 0
 
 
 @covers("gpio_pulse")
