@@ -173,12 +173,7 @@ class Settings:
         order.check(device)
         if order.name is not None:
             await self._is_free(order.name)
-        entry = self._fleet.get(device)
-        if entry is None:
-            raise SettingsError(404, "unknown_device", f"'{device}' has not been heard of")
-        if not entry.online:
-            msg = f"'{device}' is not online: is it powered, and in reach of its Wi-Fi?"
-            raise SettingsError(409, "offline", msg)
+        self.check(device)
         if self.runs(device) or (order.name is not None and self.runs(order.name)):
             raise SettingsError(409, "busy", f"other settings of '{device}' are being tried")
         if self._updates.runs(device):
@@ -198,6 +193,15 @@ class Settings:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return change.public()
+
+    def check(self, device: str) -> None:
+        """Raises SettingsError where ``device`` is not there."""
+        entry = self._fleet.get(device)
+        if entry is None:
+            raise SettingsError(404, "unknown_device", f"'{device}' has not been heard of")
+        if not entry.online:
+            msg = f"'{device}' is not online: is it powered, and in reach of its Wi-Fi?"
+            raise SettingsError(409, "offline", msg)
 
     def runs(self, device: str) -> bool:
         """Whether a change of that device, or to that id, is on its way."""

@@ -46,8 +46,10 @@ def routes(companion: HasSettings) -> APIRouter:
     @router.post("/devices/{device}/settings")
     async def start(device: str, body: SettingsBody) -> JSONResponse:
         order = Order(body.name, body.host, body.port, _der(body.ca), body.insecure)
-        key = await asyncio.to_thread(update_key, device, body.key, companion.credentials)
         try:
+            # First: of a device that nobody knows, that there is no key is not what is wrong.
+            companion.settings.check(device)
+            key = await asyncio.to_thread(update_key, device, body.key, companion.credentials)
             return JSONResponse(await companion.settings.start(device, order, key))
         except SettingsError as error:
             raise ApiError(error.status, error.code, error.msg) from None

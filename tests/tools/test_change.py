@@ -81,7 +81,7 @@ async def test_ganglion_change(house: Serving, tmp_path: Path) -> None:
         (("--broker", "mqtt://192.0.2.1"), 2, "--insecure"),
         (("--broker", "mqtt://192.0.2.1", "--insecure", "--ca", "x.pem"), 2, "mqtts://"),
         (("--ca", "no-such.pem"), 1, "no PEM file"),
-        (("--name", "another"), 1, "no key for updates"),
+        (("--name", "another"), 1, "'nobody' has not been heard of"),
     ],
 )
 async def test_what_cannot_be_changed_is_said_before_anything_is_sent(
