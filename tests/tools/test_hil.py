@@ -103,6 +103,16 @@ async def test_a_board_that_is_plugged_in_is_left_as_it_was(tmp_path: Path) -> N
         )  # fmt: skip
         assert code == 0, told[-4000:]
         after = await contents(port)
+        await killed_in_the_middle(tmp_path / "out", port)
+        code, told = await hil(tmp_path / "out", "--port", port, "--yes")
+        assert code == 1 and "RESTORE=1" in told, told
+        code, told = await hil(tmp_path / "out", "--port", port, "--restore")
+        assert code == 0 and "its own settings" in told, told
+        restored = await contents(port)
+        code, told = await hil(tmp_path / "out", "--port", port, "--restore")
+        assert code == 2 and "nothing of this board" in told, told
+    assert restored.keys() == after.keys()
+    assert restored["config.json"] == after["config.json"]
     # The log of its store only grows, with what it would have told at this boot.
     log = before.pop("store.log")
     assert log and after.pop("store.log").startswith(log)
@@ -111,6 +121,25 @@ async def test_a_board_that_is_plugged_in_is_left_as_it_was(tmp_path: Path) -> N
     assert (run.board.kind, run.board.port) == ("real", port)
     assert outcomes(run)["test_boot.py::test_the_supply_goes_and_comes"] == "skipped"
     assert run.capabilities == ("jumper",) and "uhubctl" in run.missing["power"]
+
+
+async def killed_in_the_middle(folder: Path, port: str) -> None:
+    """A bench that cannot put anything back."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tools.hil", "--out", str(folder), "--port", port, "--yes",
+        "hil_tests/test_boot.py",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=ROOT,
+        env={**environment(folder), "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout
+    async with asyncio.timeout(60):
+        while b"test session starts" not in (line := await process.stdout.readline()):
+            assert line
+    process.kill()
+    await process.communicate()
 
 
 async def contents(port: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from tools.hil import capabilities, compare, page, planted, record, summary
 from tools.hil.bench import Bench, Options
 from tools.hil.real import RealHands
 from tools.paths import BUILD, ROOT
-from tools.problem import Problem, Usage, shown
+from tools.problem import Problem, Usage
 
 _TESTS = ROOT / "hil_tests"
 _SECONDS_A_TEST = 300
@@ -131,8 +131,6 @@ def _ask(port: str) -> None:
 def _restore(port: str, kept: Path) -> int:
     if not port:
         raise Usage("RESTORE=1 wants PORT=, the board's")
-    if not (kept / "files.json").exists():
-        raise Usage(f"there is nothing to put back in {shown(kept)}")
     RealHands(port, "", kept).restore()
     return 0
 

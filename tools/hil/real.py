@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -14,30 +15,34 @@ from tools.flash.settings import CA_ON_BOARD
 from tools.flash.steps import Steps
 from tools.hil.line import SerialLine
 from tools.hil.switches import PowerSwitch, WifiSwitch
-from tools.problem import Problem
+from tools.problem import Problem, Usage, shown
 
-# What the bench leaves as it is: MicroPython's, the slots, and what flashing puts beside them.
-_OURS: Final = ("a", "b", "main.py", "choose.mpy", "deadline.mpy", "slot", "installed.json")
+# What the bench leaves as it is: the slots, what flashing puts beside them, and the count of boots,
+# which may only grow.
+_OURS: Final = (
+    "a", "b", "main.py", "choose.mpy", "deadline.mpy", "slot", "installed.json", "boot",
+)  # fmt: skip
 _LIST: Final = f"""
 import os
 for e in os.ilistdir("/"):
     if e[0] not in {_OURS!r} and not e[1] & 0x4000:
         print("ganglion-file:" + e[0])
 """
-_REMOVE: Final = """
+_REMOVE: Final = f"""
 import os
 for e in list(os.ilistdir("/")):
-    if e[0] not in {ours!r} and e[0] not in {keep!r} and not e[1] & 0x4000:
+    if e[0] not in {_OURS!r} and not e[1] & 0x4000:
         os.remove("/" + e[0])
 """
+_LISTING: Final = "files.json"
 _PORT_S: Final = 15.0
 _OFF_S: Final = 1.0
 """Until the capacitors of a board and its USB bridge are empty enough to be a power cut."""
 
 
 class RealHands:
-    """The board at ``port``. ``kept`` is a folder for what was on it; `restore` brings that back
-    after a bench that could not end, too."""
+    """The board at ``port``. What was on it is in a folder of its MAC below ``kept`` meanwhile;
+    `restore` brings that back after a bench that could not end, too."""
 
     kind = "real"
 
@@ -59,16 +64,24 @@ class RealHands:
         self._chip = ""
         self._powered = self._has_wifi = True
         self._holds = False
+        self._own: Path | None = None
 
     def open(self, secret: str, host: str, port: int, ca: bytes) -> None:
         """Copy what it has, put this firmware and the bench's settings on it, start it."""
-        steps = Steps(self.line.port, 6)
+        steps = Steps(self.line.port, 4)
         chip = steps.chip()
         found = steps.probe()
         if not found.installed:
             raise Problem("Ganglion is not on this board yet: run `make flash` first")
         self._chip = chip.name
-        self._keep()
+        self._own = self._kept / chip.mac.replace(":", "")
+        try:
+            self._keep(self._own)
+        except BaseException:
+            with contextlib.suppress(Problem):
+                steps.start()  # whoever asks a board stops its agent
+            raise
+        self._holds = True
         steps.files(found)
         known = found.config or {}
         ssid = self._ssid or known.get("wifi", {}).get("ssid", "")
@@ -84,20 +97,20 @@ class RealHands:
         }
         self._clear()
         steps.settings(config, ca)
-        self._holds = True
         steps.start()
         self.line.open()
 
     # ---- what was on it
 
-    def _keep(self) -> None:
+    def _keep(self, own: Path) -> None:
         """Problem where an earlier bench's copy is there: it is the board's, and not replaced."""
-        if (self._kept / "files.json").exists():
+        if (own / _LISTING).exists():
             raise Problem(
-                f"{self._kept} has what was on this board before an earlier bench, which did not "
-                "end well. `make hil RESTORE=1` puts it back"
+                f"{shown(own)} has what was on this board before an earlier bench, which did not "
+                f"end well. `make hil PORT={self.line.port} RESTORE=1` puts it back"
             )
-        self._kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own.mkdir(parents=True, exist_ok=True)
+        own.chmod(0o700)  # secrets are among it
         printed = self.line_tool("exec", _LIST)
         names = [
             line.partition(":")[2].strip()
@@ -105,25 +118,31 @@ class RealHands:
             if line.startswith("ganglion-file:")
         ]
         for name in names:
-            self.line_tool("fs", "cp", f":/{name}", str(self._kept / name))
+            self.line_tool("fs", "cp", f":/{name}", str(own / name))
         # Last: only a whole copy is one.
-        (self._kept / "files.json").write_text(json.dumps(names))
-        print(f"         {len(names)} files of the board are kept in {self._kept}")
+        (own / _LISTING).write_text(json.dumps(names))
+        print(f"         {len(names)} files of the board are kept in {shown(own)}")
 
     def _clear(self) -> None:
-        self.line_tool("exec", _REMOVE.format(ours=_OURS, keep=("boot",)))
+        self.line_tool("exec", _REMOVE)
 
     def restore(self) -> None:
-        """Put back what `open` kept. Nothing happens where there is no such copy."""
-        listing = self._kept / "files.json"
-        if not listing.exists():
-            return
+        """Put back what `open` kept, or an earlier bench at this port. Usage where there is
+        nothing of this board."""
         self.line.close()
+        if self._own is None:
+            chip = Steps(self.line.port, 2)
+            self._own = self._kept / chip.chip().mac.replace(":", "")
+            chip.probe()  # esptool started it anew
+        listing = self._own / _LISTING
+        if not listing.exists():
+            self.line_tool("reset")
+            raise Usage(f"nothing of this board is in {shown(self._own)}; it was left as it is")
         self._clear()
         for name in json.loads(listing.read_text()):
-            self.line_tool("fs", "cp", str(self._kept / name), f":/{name}")
+            self.line_tool("fs", "cp", str(self._own / name), f":/{name}")
         self.line_tool("reset")
-        shutil.rmtree(self._kept)
+        shutil.rmtree(self._own)
         print("the board has its own settings, memory, routines and schedules again")
 
     def line_tool(self, *command: str) -> str:
@@ -143,7 +162,8 @@ class RealHands:
             except Problem as problem:
                 print(
                     f"the board could not be given its own files back: {problem}. They are in "
-                    f"{self._kept}; `make hil PORT={self.line.port} RESTORE=1` does it later",
+                    f"{shown(self._own or self._kept)}; `make hil PORT={self.line.port} "
+                    "RESTORE=1` does it later",
                     file=sys.stderr,
                 )
         self.line.close()
