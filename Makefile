@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ganglion-setup
-# Most of a test is waiting for a board; one file's tests stay together. WORKERS= runs one by one.
-WORKERS ?= --numprocesses 2 --dist loadfile
+# Most of a test is waiting for a board, so three share two cores; one file's tests stay together.
+# WORKERS= runs one by one.
+WORKERS ?= --numprocesses 3 --dist loadfile
 
 .PHONY: help setup ready demo flash update hil test test-slow lint bench clean
 

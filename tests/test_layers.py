@@ -63,6 +63,7 @@ FIRMWARE = {
     "asker": {"asking", "lazy", "talk"},
     "asking": {"asker", "facts", "lazy", "talk"},
     "amiss": {"inbox", "talk"},
+    "reply": {"lazy", "tools"},
     "agent": {
         "amiss",
         "asker",
@@ -73,6 +74,7 @@ FIRMWARE = {
         "offer",
         "outbox",
         "presence",
+        "reply",
         "settings",
         "talk",
         "tools",

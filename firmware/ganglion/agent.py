@@ -18,7 +18,6 @@ from .inbox import REPEAT, RUN, good_id
 from .outbox import Outbox
 from .presence import Presence
 from .talk import Conversations, calls_text, dumps
-from .tools import fill, show
 
 _MAX_WAITING = const(4)
 _MAX_ROUNDS = const(4)
@@ -223,7 +222,7 @@ class Agent:
             answer = await self.asker.round(turn, n)
             by = answer.get("by")
             if "err" in answer:
-                code, why = self._error_of(answer["err"])
+                code, why = lazy.load("reply").fault(answer["err"])
                 done = [r[3] for r in results]
                 return " ".join(done + [why]), code, by, None
             last = self._run_calls(answer.get("calls"), results)
@@ -233,7 +232,7 @@ class Agent:
             if not last or n == _MAX_ROUNDS or not (more == 2 or (more == 1 and failed)):
                 break
             turn.ran()
-        reply = self._compose(answer.get("say"), last, failed, results)
+        reply = lazy.load("reply").compose(answer.get("say"), last, failed, results)
         return reply, None, by, turn
 
     def _phrase(self, text):
@@ -242,11 +241,6 @@ class Agent:
         if routines:
             routines.turn += 1
             return routines.match(text)
-
-    def _error_of(self, err):
-        if isinstance(err, dict) and isinstance(err.get("msg"), str):
-            return str(err.get("code", "no_answer")), err["msg"]
-        return "no_answer", "The companion answered with an error it did not explain."
 
     def _run_calls(self, calls, results):
         """Run what the answer calls, in order; returns this round's results."""
@@ -279,20 +273,6 @@ class Agent:
         if receipt.get("err") == "refused":
             self.event("refused", {"tool": tool, "code": "refused", "msg": receipt["msg"]})
         return tool, args, receipt, sentence, acted
-
-    def _compose(self, say, last, failed, results):
-        """The reply, from receipts; a model's words are never alone."""
-        if failed or not isinstance(say, str):
-            told = results if failed else last
-            text = " ".join([r[3] for r in told]) or "I have no answer to that."
-        else:
-            # What was tried and failed in an earlier round is shown, too.
-            shown = "; ".join([r[3].rstrip(".") for r in results if r[4] or "err" in r[2]])
-            text = "%s [%s]" % (
-                fill(say, lambda name: _receipt_field(name, last)),
-                shown or "nothing was changed",
-            )
-        return text
 
     # ---- what goes out unasked
 
@@ -329,14 +309,3 @@ def _well_formed(leaf, msg):
     if not isinstance(text, str) or not isinstance(speaker, str):
         return False
     return text.strip() and len(text.encode()) <= _MAX_TEXT_BYTES and len(speaker) <= 32
-
-
-def _receipt_field(name, last):
-    """`c1.level` of this round's receipts, in words; None leaves the text as it is."""
-    call, dot, key = name.partition(".")
-    if not dot or call[:1] != "c" or not call[1:].isdigit():
-        return None
-    at = int(call[1:]) - 1
-    if not 0 <= at < len(last) or key not in last[at][2]:
-        return None
-    return show(key, last[at][2][key])

@@ -351,32 +351,15 @@ class Link:
         elif kind == mqtt.PINGRESP:
             self._ping = 0
         elif kind == mqtt.CONNACK:
-            self._connack(body)
+            opening = lazy.load("mqtt_open")
+            packet, why, self._refused = opening.accepted(body, self._next_pid(), self._prefix)
+            if why:
+                raise LinkError(why)
+            self._write(packet)
         elif kind == mqtt.SUBACK:
-            self._suback(body)
-
-    def _connack(self, body):
-        why, lasts = lazy.load("mqtt_open").refusal(body)
-        if why:
-            self._refused = lasts
-            raise LinkError("refused: " + why)
-        down = "/down/+"
-        event = "/down/event/+"
-        self._write(
-            lazy.load("mqtt_open").subscribe(
-                self._next_pid(), self._prefix + down, self._prefix + event, "gn/all" + event
-            )
-        )
-
-    def _suback(self, body):
-        granted = lazy.load("mqtt_open").granted
-        lazy.drop("mqtt_open")
-        if not granted(body):
-            raise LinkError("the broker refused the subscription")
-        # Without events everything else goes on, so that a broker of one's own need not have them.
-        if not granted(body, 1):
-            self._log("the broker refuses events: see docs/automation.md")
-        self._up()
+            lazy.load("mqtt_open").subscribed(body, self._log)
+            lazy.drop("mqtt_open")
+            self._up()
 
     def _up(self):
         self.connected = True

@@ -34,13 +34,26 @@ def subscribe(pid, *filters):
     return packet(0x82, body)
 
 
-def refusal(body):
-    """What a CONNACK says: `("", False)` when accepted, else why and whether it will last."""
+def accepted(body, pid, prefix):
+    """What a CONNACK says: `(SUBSCRIBE to send, "", False)` when accepted, else None, why, and
+    whether it will last."""
     if len(body) < 2:
         raise MQTTError("short CONNACK")
     code = body[1]
-    why = _REFUSED[code] if code < len(_REFUSED) else "code %d" % code
-    return why, code in (2, 4, 5)
+    if code:
+        why = _REFUSED[code] if code < len(_REFUSED) else "code %d" % code
+        return None, "refused: " + why, code in (2, 4, 5)
+    event = "/down/event/+"
+    return subscribe(pid, prefix + "/down/+", prefix + event, "gn/all" + event), "", False
+
+
+def subscribed(body, log):
+    """Takes a SUBACK. Raises MQTTError where the broker does not grant what a device lives on."""
+    if not granted(body):
+        raise MQTTError("the broker refused the subscription")
+    # Without events everything else goes on, so that a broker of one's own need not have them.
+    if not granted(body, 1):
+        log("the broker refuses events: see docs/automation.md")
 
 
 def granted(body, n=0):

@@ -1,5 +1,6 @@
 """Every table full, in the heap of a chip: what is set runs, is listed, changed and taken away."""
 
+import asyncio
 import base64
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.rig import Board, System, wait_for
+from tests.e2e.test_settings import on_flash
 from tools.accounts import update_key
 from tools.build import build_firmware
 from tools.package import package
@@ -105,6 +107,13 @@ def resettle(system: System, board: Board) -> None:
     board.online(after=board.boot)
 
 
+def start_anew(board: Board) -> None:
+    boot = board.boot
+    board.control.call("power", on=False)
+    board.control.call("power", on=True)
+    board.online(after=boot)
+
+
 @pytest.mark.timeout(300)
 def test_with_every_table_full_all_goes_on(fresh, tmp_path: Path) -> None:
     system: System = fresh()
@@ -113,9 +122,7 @@ def test_with_every_table_full_all_goes_on(fresh, tmp_path: Path) -> None:
     # As bench measures it: after a start. One that has used everything since its own keeps the
     # names of all of it (docs/agent.md, The heap), and may then refuse to set one more thing.
     boot = board.boot
-    board.control.call("power", on=False)
-    board.control.call("power", on=True)
-    board.online(after=boot)
+    start_anew(board)
     for tool, args in (
         ("point_set", {"name": "one more", "pin": 5}),
         ("memory_set", {"key": "one more", "value": "x"}),
@@ -129,10 +136,10 @@ def test_with_every_table_full_all_goes_on(fresh, tmp_path: Path) -> None:
     update(system, board, tmp_path)
     assert board.boot == boot + 2, board.process.text()[-2000:]
     # The boot of a trial has a little less heap than others (docs/limits.md).
-    board.control.call("power", on=False)
-    board.control.call("power", on=True)
-    board.online(after=boot + 2)
+    start_anew(board)
     use(system, board, 6)
     resettle(system, board)
+    asyncio.run(on_flash(board))  # told, too: the next boot has nothing left of it
+    start_anew(board)
     use(system, board, 7)
     assert "MemoryError" not in board.process.text(), board.process.text()[-3000:]

@@ -59,7 +59,7 @@ def test_the_package_has_a_short_name_on_a_chip(source, tmp_path):
 def test_what_a_short_name_of_a_trace_is():
     command = [sys.executable, "-m", "tools.build", "agent"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert "_compose" in [line.split()[1] for line in done.stdout.splitlines()]
+    assert "_run_calls" in [line.split()[1] for line in done.stdout.splitlines()]
     done = subprocess.run([*command[:-1], "nothing"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "nothing.py" in done.stderr
 
