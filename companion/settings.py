@@ -170,10 +170,9 @@ class Settings:
     async def start(self, device: str, order: Order, key: bytes) -> dict[str, Any]:
         """Begin; as ``change`` shows it. ``key`` is the device's update key. Raises
         SettingsError."""
-        order.check(device)
+        self.check(device, order)
         if order.name is not None:
             await self._is_free(order.name)
-        self.check(device)
         if self.runs(device) or (order.name is not None and self.runs(order.name)):
             raise SettingsError(409, "busy", f"other settings of '{device}' are being tried")
         if self._updates.runs(device):
@@ -194,8 +193,9 @@ class Settings:
         task.add_done_callback(self._tasks.discard)
         return change.public()
 
-    def check(self, device: str) -> None:
-        """Raises SettingsError where ``device`` is not there."""
+    def check(self, device: str, order: Order) -> None:
+        """Raises SettingsError for an order that cannot be, and where ``device`` is not there."""
+        order.check(device)
         entry = self._fleet.get(device)
         if entry is None:
             raise SettingsError(404, "unknown_device", f"'{device}' has not been heard of")

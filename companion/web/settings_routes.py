@@ -48,7 +48,7 @@ def routes(companion: HasSettings) -> APIRouter:
         order = Order(body.name, body.host, body.port, _der(body.ca), body.insecure)
         try:
             # First: of a device that nobody knows, that there is no key is not what is wrong.
-            companion.settings.check(device)
+            companion.settings.check(device, order)
             key = await asyncio.to_thread(update_key, device, body.key, companion.credentials)
             return JSONResponse(await companion.settings.start(device, order, key))
         except SettingsError as error:

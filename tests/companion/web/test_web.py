@@ -122,7 +122,7 @@ async def test_say_do_and_devices(house: MakeHouse) -> None:
         ("POST", "/devices", {"json": {"device": "x"}}, 409, "no_credentials"),
         ("POST", "/devices", {"json": {"device": "Bad Name"}}, 422, "bad_device"),
         ("GET", "/devices/k/settings", {}, 404, "not_found"),
-        ("POST", "/devices/k/settings", {"json": {"name": "x"}}, 409, "no_key"),
+        ("POST", "/devices/k/settings", {"json": {"name": "x"}}, 404, "unknown_device"),
         ("POST", "/devices/k/settings", {"json": {"ca": "no PEM"}}, 422, "bad_message"),
         ("POST", "/devices/k/settings", {"json": {"key": "00" * 32}}, 422, "bad_message"),
         (
@@ -201,6 +201,8 @@ async def test_what_keeps_an_update_from_beginning_is_told_in_order(house: MakeH
         status, code, msg = await refused("kitchen")
         assert (status, code) == (409, "no_key") and "--renew" in msg
         assert (await refused("kitchen", keys={"kitchen": "ab" * 32}))[1] == "bad_manifest"
+        answer = await http.post("/devices/kitchen/settings", json={"name": "hall"})
+        assert answer.json()["error"]["code"] == "no_key"
         board.send("status", {"online": False, "boot": 3, "tools": "tools1"}, True)
         fleet = h.companion.fleet
         await until("it is off", lambda: (k := fleet.get("kitchen")) and not k.online)
