@@ -188,7 +188,9 @@ def test_a_signal_at_any_moment(
         time.sleep(0.02)
     process.send_signal(number)
     _, errors = process.communicate(timeout=15)
-    assert process.returncode in (128 + number, 0), errors
+    # On a busy machine Python itself may still be starting, and is ended; a shell shows the same.
+    early = () if seen else (-number,)
+    assert process.returncode in (128 + number, 0, *early), errors
     assert "Traceback" not in errors
     all_end(seen)
 
