@@ -53,7 +53,10 @@ def percent(was: float, now: float) -> str:
     """How much larger ``now`` is, as "+12 %"; "" where a share says nothing, or there is none."""
     if was == 0 or (was < 0) != (now < 0):
         return ""
-    share = round((now - was) / abs(was) * 100)
+    ratio = (now - was) / abs(was) * 100
+    if not math.isfinite(ratio):  # of a number that is next to nothing
+        return ""
+    share = round(ratio)
     return f"{share:+,} %" if share else ""
 
 
